@@ -1,0 +1,1 @@
+"""Datasteward's core: workspace, engine, changes, profiling, lineage, pipelines, evidence and journal, with no front end."""

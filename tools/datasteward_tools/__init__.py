@@ -1,0 +1,1 @@
+"""datasteward_tools"""
