@@ -1,1 +1,1 @@
-"""Datasteward's core: workspace, engine, changes, profiling, lineage, pipelines, evidence and journal, with no front end."""
+"""Datasteward's core: workspace, engine, changes, lineage, pipelines, evidence and journal, with no front end."""
