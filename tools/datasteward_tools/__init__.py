@@ -1,1 +1,1 @@
-"""datasteward_tools"""
+"""One file a tool that an agent can call; `registry.TOOLS` lists them."""

@@ -1,0 +1,67 @@
+"""Everything a tool may use of one workspace, opened together and closed together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from datasteward.engine.engine import Engine
+from datasteward.engine.files import DataFiles
+from datasteward.engine.results import ResultStore
+from datasteward.journal import Journal
+from datasteward.settings import Settings
+from datasteward.state import StateDatabase
+from datasteward.workspace import Workspace
+
+JOURNAL_SYNC_SECONDS = 0.25
+"""Reads are journaled at once and made durable together, this often; anything that changes data syncs by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The workspace's parts; valid inside `open_services`."""
+
+    workspace: Workspace
+    settings: Settings
+    state: StateDatabase
+    journal: Journal
+    results: ResultStore
+    files: DataFiles
+    engine: Engine
+
+
+@asynccontextmanager
+async def open_services(workspace: Workspace, settings: Settings) -> AsyncIterator[Services]:
+    """The services of a workspace for the length of the block; raises `ConfigError` when it cannot be opened."""
+    workspace.make_state_folder()
+    database = settings.database_path(workspace)
+    async with AsyncExitStack() as stack:
+        state = StateDatabase(workspace.state_path)
+        stack.callback(state.close)
+        journal = Journal(workspace.journal_folder)
+        stack.callback(journal.close)
+        results = ResultStore(state, workspace.results_folder, settings.results)
+        files = DataFiles(settings.data_roots(workspace), workspace.root, denied=(workspace.state_folder, database))
+        engine = await stack.enter_async_context(Engine(workspace, settings, results))
+        keeper = asyncio.get_running_loop().create_task(_keep_house(journal, results))
+        stack.callback(keeper.cancel)
+        yield Services(
+            workspace=workspace,
+            settings=settings,
+            state=state,
+            journal=journal,
+            results=results,
+            files=files,
+            engine=engine,
+        )
+
+
+async def _keep_house(journal: Journal, results: ResultStore) -> None:
+    """Sync the journal in short steps and prune results now and then."""
+    steps = 0
+    while True:
+        if steps % 1200 == 0:
+            await asyncio.to_thread(results.prune)
+        await asyncio.sleep(JOURNAL_SYNC_SECONDS)
+        await asyncio.to_thread(journal.sync)
+        steps += 1
