@@ -1,0 +1,1 @@
+"""Changes: proposed with their real effect, decided on, applied once or not at all, and taken back with proof."""

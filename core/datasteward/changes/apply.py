@@ -1,0 +1,210 @@
+"""Applying an approved change: once, exactly as approved, with its undo record on disk before the commit."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasteward.changes.claims import hold_commit_lock, is_claimed
+from datasteward.changes.crash import crash_point
+from datasteward.changes.jobs import Applied, ApplyJob, Moved, PreviewJob
+from datasteward.changes.measurement import load_work, measure, refuse_if_built_upon, session_settings, staging_folder
+from datasteward.changes.model import Fingerprint, ObjectPrint
+from datasteward.changes.prints import print_files, print_object, stamp_database
+from datasteward.changes.receipts import (
+    find_receipt,
+    insert_receipt,
+    publish_all,
+    read_receipt_file,
+    record_path,
+    write_receipt_file,
+)
+from datasteward.changes.record import write_record
+from datasteward.changes.session import Session, open_session
+from datasteward.changes.work import EXPORT_KINDS, Measured, Work, carry_out
+from datasteward.errors import ToolError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    job: ApplyJob
+    work: Work
+    state: Path
+    path: Path
+    is_files_only: bool
+    started: float
+
+
+def apply_change(job: ApplyJob) -> Applied | Moved:
+    """Apply the job's change, or say that what it touches has moved and what it would do now.
+
+    Applied twice it answers with the first receipt. Raises `ToolError`; then nothing was changed.
+    """
+    crash_point("apply.writer_started")
+    state = Path(job.place.state_folder)
+    settings = session_settings(job.place, job.body.frozen_at)
+    work = load_work(job.body)
+    attempt = _Attempt(
+        job=job,
+        work=work,
+        state=state,
+        path=record_path(state, job.change, job.attempt),
+        is_files_only=_touches_files_only(work),
+        started=time.perf_counter(),
+    )
+    done = read_receipt_file(state, job.digest)
+    if done is not None:
+        publish_all(job.files)
+        return done.model_copy(update={"is_new": False})
+    outcome = _apply_in_session(attempt, is_new_database=not settings.database.exists())
+    if isinstance(outcome, str):
+        again = PreviewJob(place=job.place, body=job.body, staging_name=job.staging_name, checks=job.checks)
+        return Moved(reason=outcome, now=measure(again))
+    crash_point("apply.before_publish")
+    publish_all(job.files)
+    crash_point("apply.after_publish")
+    return outcome
+
+
+def _touches_files_only(work: Work) -> bool:
+    if work.record is not None:
+        return not work.record.tables and not work.record.objects
+    return all(s.kind in EXPORT_KINDS for s in work.statements)
+
+
+def _apply_in_session(attempt: _Attempt, *, is_new_database: bool) -> Applied | str:
+    job = attempt.job
+    settings = session_settings(job.place, job.body.frozen_at)
+    stamp = stamp_database(settings.database)
+    attempt.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    attempt.path.unlink(missing_ok=True)
+    record = Path(job.body.record_path) if job.body.record_path else None
+    committed = False
+    try:
+        with open_session(
+            settings,
+            images=attempt.path,
+            record=record,
+            sources=job.body.sources,
+            create=not attempt.is_files_only,
+        ) as session:
+            done = find_receipt(session, job.digest)
+            if done is not None:
+                committed = True
+                return done.model_copy(update={"is_new": False})
+            outcome = _carry_out_and_commit(session, attempt, job.base if stamp == job.stamp else None)
+            committed = isinstance(outcome, Applied)
+            return outcome
+    finally:
+        if not committed:
+            _clear(attempt, is_new_database and not attempt.is_files_only)
+
+
+def _clear(attempt: _Attempt, is_new_database: bool) -> None:
+    for trace in attempt.path.parent.glob(f"{attempt.path.stem}*"):
+        trace.unlink(missing_ok=True)
+    if is_new_database:
+        Path(attempt.job.place.database).unlink(missing_ok=True)
+
+
+def _carry_out_and_commit(session: Session, attempt: _Attempt, known: Fingerprint | None) -> Applied | str:
+    job = attempt.job
+    staging = staging_folder(job.place, job.staging_name)
+    crash_point("apply.after_begin")
+    is_committed = False
+    measured = carry_out(session, attempt.work, staging=staging, prepared_files=job.files, known=known)
+    crash_point("apply.after_statements")
+    try:
+        reason = _find_move(measured, job)
+        if reason is not None:
+            return reason
+        proven = _prove_undo(session, attempt.work, measured)
+        record, record_hash = write_record(session, measured, job.change, attempt.path)
+        crash_point("apply.after_images")
+        applied = Applied(
+            attempt=job.attempt,
+            is_new=True,
+            record_path=str(attempt.path),
+            record_hash=record_hash,
+            record_bytes=attempt.path.stat().st_size,
+            result=record.result,
+            seconds=round(time.perf_counter() - attempt.started, 4),
+            proven=proven,
+        )
+        if not attempt.is_files_only:
+            insert_receipt(session, job.change, job.digest, applied)
+        crash_point("apply.after_receipt")
+        with hold_commit_lock(attempt.state):
+            if not is_claimed(attempt.state, job.change, job.attempt):
+                raise ToolError(
+                    f"The approval of {job.change} no longer holds; nothing was changed.",
+                    code="conflict",
+                    hint=f"Ask for the state of {job.change}.",
+                )
+            crash_point("apply.before_commit")
+            if attempt.is_files_only:
+                write_receipt_file(attempt.state, job.digest, applied)
+            else:
+                session.work.execute("COMMIT")
+            is_committed = True
+        crash_point("apply.after_commit")
+        return applied
+    finally:
+        if not is_committed or attempt.is_files_only:
+            session.work.execute("ROLLBACK")
+
+
+def _find_move(measured: Measured, job: ApplyJob) -> str | None:
+    now = {_key(p): p for p in measured.base.objects}
+    for approved in job.base.objects:
+        found = now.get(_key(approved))
+        if found != approved:
+            return _describe_move(approved, found)
+    files = {p.path: p for p in print_files([f.path for f in job.base.files])}
+    for file in job.base.files:
+        if files[file.path] != file:
+            return f"the file {Path(file.path).name} has changed since the preview"
+    for effect in job.files:
+        staged = Path(effect.staged)
+        if effect.action != "removed" and not staged.is_file():
+            return "a staged file is gone"
+    if measured.base.objects != job.base.objects or measured.expected != job.expected:
+        return "the statements no longer have the effect that was approved: data they read has changed"
+    return None
+
+
+def _key(print_: ObjectPrint) -> tuple[str, str, str]:
+    return print_.kind, print_.schema_name, print_.name
+
+
+def _describe_move(approved: ObjectPrint, found: ObjectPrint | None) -> str:
+    name = (
+        approved.name if approved.schema_name in {"main", approved.name} else f"{approved.schema_name}.{approved.name}"
+    )
+    if found is None or found.exists != approved.exists:
+        return f"{approved.kind} {name} {'is gone' if approved.exists else 'now exists'}"
+    if found.definition != approved.definition:
+        return f"the definition of {approved.kind} {name} has changed since the preview"
+    if found.row_count != approved.row_count:
+        return f"{approved.kind} {name} had {approved.row_count} rows in the preview and has {found.row_count} now"
+    return f"rows of {approved.kind} {name} have changed since the preview"
+
+
+def _prove_undo(session: Session, work: Work, measured: Measured) -> bool:
+    """For an undo: compare exact fingerprints, taken afresh, with those before the change; raises unless equal."""
+    if work.record is None:
+        return False
+    refuse_if_built_upon(work.record, measured.base)
+    shapes = {(t.table.schema_name, t.table.name): t.after for t in measured.tables}
+    for before in work.record.base.objects:
+        key = (before.kind, before.schema_name, before.name)
+        shape = shapes.get((before.schema_name, before.name)) if before.kind == "table" else None
+        if before.kind == "table" and (before.schema_name, before.name) not in shapes:
+            continue
+        found = print_object(measured.objects_after.get(key), key, session.work, session.catalog, shape)
+        if found != before:
+            raise ToolError(
+                f"After taking {work.record.change} back, {before.kind} {before.name} would not be as it was before.",
+                code="conflict",
+                hint="Nothing was changed.",
+            )
+    return True

@@ -1,0 +1,321 @@
+"""What the user's database holds: tables with their columns, keys and indexes, and every object's definition."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from datasteward.changes.model import ObjectKind, TableName
+from datasteward.changes.names import LEDGER_SCHEMA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column; `expression` is a default or what a generated column computes."""
+
+    name: str
+    type: str
+    is_nullable: bool
+    is_generated: bool
+    expression: str | None
+    comment: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableShape:
+    """A base table: columns in order, the columns of a key without nulls (or none), and what it refers to."""
+
+    table: TableName
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    parents: tuple[str, ...]
+    has_triggers: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all columns."""
+        return tuple(c.name for c in self.columns)
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """Names of the columns that can be written, which leaves out generated ones."""
+        return tuple(c.name for c in self.columns if not c.is_generated)
+
+
+ObjectKey = tuple[ObjectKind, str, str]
+_COUNTER = re.compile(r" START -?\d+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogObject:
+    """One object: the SQL that makes it, what must run after its rows are back, and the order it was made in."""
+
+    kind: ObjectKind
+    schema_name: str
+    name: str
+    order: int
+    create_sql: str
+    after_sql: tuple[str, ...] = ()
+    is_exact: bool = True
+    """False when `create_sql` may leave something out, as parameter defaults of macros are not in the catalog."""
+
+    @property
+    def definition(self) -> str:
+        """SHA-256 of everything that defines it."""
+        made = _COUNTER.sub("", self.create_sql) if self.kind == "sequence" else self.create_sql
+        return hashlib.sha256(json.dumps([made, *self.after_sql]).encode()).hexdigest()
+
+
+Row = tuple[object, ...]
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: list[object]) -> list[Row]:
+    return connection.execute(sql, parameters).fetchall()
+
+
+def read_tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tuple[str, str], TableShape]:
+    """Every base table of the database by (schema, name), without our own ledger."""
+    columns: dict[tuple[str, str], list[Column]] = {}
+    tables = {
+        (str(s), str(n))
+        for s, n in _rows(
+            connection,
+            "SELECT schema_name, table_name FROM system.main.duckdb_tables()"
+            " WHERE database_name = ? AND NOT internal AND NOT temporary AND schema_name <> ?",
+            [catalog, LEDGER_SCHEMA],
+        )
+    }
+    for schema, table, name, type_, nullable, default, generated, expression, comment in _rows(
+        connection,
+        "SELECT schema_name, table_name, column_name, data_type, is_nullable, column_default, is_generated,"
+        " generation_expression, comment FROM system.main.duckdb_columns() WHERE database_name = ? AND NOT internal"
+        " ORDER BY schema_name, table_name, column_index",
+        [catalog],
+    ):
+        columns.setdefault((str(schema), str(table)), []).append(
+            Column(
+                name=str(name),
+                type=str(type_),
+                is_nullable=bool(nullable),
+                is_generated=bool(generated),
+                expression=_text(expression if generated else default),
+                comment=_text(comment),
+            )
+        )
+    keys, parents = _read_keys(connection, catalog, columns)
+    triggered = {
+        (str(s), str(t))
+        for s, t in _rows(
+            connection,
+            "SELECT schema_name, table_name FROM system.main.duckdb_triggers() WHERE database_name = ?",
+            [catalog],
+        )
+    }
+    return {
+        where: TableShape(
+            table=TableName(schema_name=where[0], name=where[1]),
+            columns=tuple(columns.get(where, ())),
+            key=keys.get(where, ()),
+            parents=tuple(parents.get(where, ())),
+            has_triggers=where in triggered,
+        )
+        for where in sorted(tables)
+    }
+
+
+def _read_keys(
+    connection: duckdb.DuckDBPyConnection, catalog: str, columns: Mapping[tuple[str, str], list[Column]]
+) -> tuple[dict[tuple[str, str], tuple[str, ...]], dict[tuple[str, str], list[str]]]:
+    keys: dict[tuple[str, str], tuple[str, ...]] = {}
+    parents: dict[tuple[str, str], list[str]] = {}
+    for schema, table, kind, names, referenced in _rows(
+        connection,
+        "SELECT schema_name, table_name, constraint_type, constraint_column_names, referenced_table"
+        " FROM system.main.duckdb_constraints() WHERE database_name = ?"
+        " ORDER BY constraint_type = 'PRIMARY KEY' DESC, constraint_index",
+        [catalog],
+    ):
+        where = (str(schema), str(table))
+        if kind == "FOREIGN KEY" and referenced:
+            parents.setdefault(where, []).append(str(referenced))
+        if kind not in {"PRIMARY KEY", "UNIQUE"} or where in keys or not isinstance(names, list):
+            continue
+        required = {c.name for c in columns.get(where, ()) if not c.is_nullable}
+        if kind == "PRIMARY KEY" or required.issuperset(names):
+            keys[where] = tuple(str(n) for n in names)
+    return keys, parents
+
+
+def read_objects(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[ObjectKey, CatalogObject]:
+    """Every object of the database by (kind, schema, name), without our own ledger."""
+    found = [
+        *_read_schemas(connection, catalog),
+        *_read_created(connection, catalog, "sequence", "duckdb_sequences", "sequence"),
+        *_read_types(connection, catalog),
+        *_read_created(connection, catalog, "table", "duckdb_tables", "table"),
+        *_read_created(connection, catalog, "view", "duckdb_views", "view"),
+        *_read_macros(connection, catalog),
+    ]
+    return {(o.kind, o.schema_name, o.name): o for o in found if LEDGER_SCHEMA not in {o.schema_name, o.name}}
+
+
+def _read_schemas(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[CatalogObject]:
+    rows = _rows(
+        connection,
+        "SELECT schema_name, oid FROM system.main.duckdb_schemas() WHERE database_name = ? AND NOT internal"
+        " AND schema_name <> 'main'",
+        [catalog],
+    )
+    return [
+        CatalogObject(
+            kind="schema",
+            schema_name=str(name),
+            name=str(name),
+            order=_number(oid),
+            create_sql=f"CREATE SCHEMA {_quote(catalog)}.{_quote(name)}",
+        )
+        for name, oid in rows
+    ]
+
+
+def _read_created(
+    connection: duckdb.DuckDBPyConnection, catalog: str, kind: ObjectKind, function: str, prefix: str
+) -> list[CatalogObject]:
+    filters = {"view": " AND NOT internal AND NOT temporary", "table": " AND NOT internal AND NOT temporary"}
+    rows = _rows(
+        connection,
+        f"SELECT schema_name, {prefix}_name, {prefix}_oid, sql, comment FROM system.main.{function}()"
+        f" WHERE database_name = ?{filters.get(kind, '')}",
+        [catalog],
+    )
+    indexes = _read_indexes(connection, catalog) if kind == "table" else {}
+    comments = _read_column_comments(connection, catalog) if kind in {"table", "view"} else {}
+    return [
+        CatalogObject(
+            kind=kind,
+            schema_name=str(schema),
+            name=str(name),
+            order=_number(oid),
+            create_sql=_qualified_sequence(catalog, schema, name, str(sql)) if kind == "sequence" else str(sql),
+            after_sql=(
+                *indexes.get((str(schema), str(name)), ()),
+                *_comment(kind, catalog, str(schema), str(name), comment),
+                *comments.get((str(schema), str(name)), ()),
+            ),
+        )
+        for schema, name, oid, sql, comment in rows
+    ]
+
+
+def _qualified_sequence(catalog: str, schema: object, name: object, sql: str) -> str:
+    return f"CREATE SEQUENCE {_quote(catalog)}.{_quote(schema)}.{_quote(name)} {sql[sql.rindex('INCREMENT BY') :]}"
+
+
+def _read_indexes(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tuple[str, str], list[str]]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for schema, table, sql in _rows(
+        connection,
+        "SELECT schema_name, table_name, sql FROM system.main.duckdb_indexes() WHERE database_name = ? AND sql IS NOT"
+        " NULL ORDER BY index_name",
+        [catalog],
+    ):
+        found.setdefault((str(schema), str(table)), []).append(str(sql))
+    return found
+
+
+def _read_column_comments(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tuple[str, str], list[str]]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for schema, table, column, comment in _rows(
+        connection,
+        "SELECT schema_name, table_name, column_name, comment FROM system.main.duckdb_columns()"
+        " WHERE database_name = ? AND comment IS NOT NULL ORDER BY column_index",
+        [catalog],
+    ):
+        where = f"{_quote(catalog)}.{_quote(schema)}.{_quote(table)}.{_quote(column)}"
+        found.setdefault((str(schema), str(table)), []).append(f"COMMENT ON COLUMN {where} IS {_literal(comment)}")
+    return found
+
+
+def _read_types(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[CatalogObject]:
+    rows = _rows(
+        connection,
+        "SELECT schema_name, type_name, type_oid, logical_type, labels FROM system.main.duckdb_types()"
+        " WHERE database_name = ? AND NOT internal",
+        [catalog],
+    )
+    return [
+        CatalogObject(
+            kind="type",
+            schema_name=str(schema),
+            name=str(name),
+            order=_number(oid),
+            create_sql=f"CREATE TYPE {_quote(catalog)}.{_quote(schema)}.{_quote(name)} AS "
+            + (
+                f"ENUM ({', '.join(_literal(v) for v in labels)})" if isinstance(labels, list) and labels else str(kind)
+            ),
+            is_exact=bool(isinstance(labels, list) and labels) or "(" not in str(kind),
+        )
+        for schema, name, oid, kind, labels in rows
+    ]
+
+
+def _read_macros(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[CatalogObject]:
+    rows = _rows(
+        connection,
+        "SELECT schema_name, function_name, any_value(function_oid), function_type, list(parameters),"
+        " list(macro_definition) FROM system.main.duckdb_functions() WHERE database_name = ? AND NOT internal"
+        " AND function_type IN ('macro', 'table_macro') GROUP BY ALL",
+        [catalog],
+    )
+    return [
+        CatalogObject(
+            kind="macro",
+            schema_name=str(schema),
+            name=str(name),
+            order=_number(oid),
+            create_sql=_macro_sql(
+                f"{_quote(catalog)}.{_quote(schema)}.{_quote(name)}",
+                parameters,
+                bodies,
+                is_table=type_ == "table_macro",
+            ),
+            is_exact=not (isinstance(parameters, list) and any(parameters)),
+        )
+        for schema, name, oid, type_, parameters, bodies in rows
+    ]
+
+
+def _macro_sql(where: str, parameters: object, bodies: object, *, is_table: bool) -> str:
+    assert isinstance(parameters, list) and isinstance(bodies, list)
+    forms = [
+        f"({', '.join(_quote(p) for p in names)}) AS {'TABLE ' if is_table else ''}{body}"
+        for names, body in zip(parameters, bodies, strict=True)
+    ]
+    return f"CREATE MACRO {where} " + ", ".join(forms)
+
+
+def _comment(kind: str, catalog: str, schema: str, name: str, comment: object) -> tuple[str, ...]:
+    if comment is None:
+        return ()
+    where = f"{_quote(catalog)}.{_quote(schema)}.{_quote(name)}"
+    return (f"COMMENT ON {kind.upper()} {where} IS {_literal(comment)}",)
+
+
+def _quote(name: object) -> str:
+    return '"' + str(name).replace('"', '""') + '"'
+
+
+def _literal(text: object) -> str:
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _number(value: object) -> int:
+    assert isinstance(value, int)
+    return value

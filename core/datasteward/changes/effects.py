@@ -1,0 +1,292 @@
+"""What a person decides on: counts, rows before and after, changed columns and schema, made from what was measured."""
+
+from collections.abc import Sequence
+
+import duckdb
+
+from datasteward.changes.catalog import CatalogObject, ObjectKey, TableShape
+from datasteward.changes.model import ColumnChange, SampleRow, SchemaChange, TableEffect
+from datasteward.changes.names import pack_columns, qualify, quote_name
+from datasteward.changes.rowdiff import RowDiff
+from datasteward.changes.rows import read_row
+from datasteward.changes.session import SCRATCH_VALUES, Session
+from datasteward.changes.work import Measured, TableChange
+
+SAMPLE_ROWS = 6
+SAMPLE_COLUMNS = 12
+CELL_CHARACTERS = 120
+SUMMARY_ROWS = 100_000
+SUMMARY_COLUMNS = 40
+_ORDERED = ("INT", "DECIMAL", "DOUBLE", "FLOAT", "DATE", "TIME", "VARCHAR", "HUGEINT", "BOOLEAN", "UUID")
+
+Cells = tuple[str | None, ...]
+
+
+def describe_tables(session: Session, measured: Measured) -> tuple[TableEffect, ...]:
+    """The effect on each touched table, those that nothing happens to included."""
+    for change in measured.tables:
+        if change.diff is not None and change.diff.updated and change.diff.set_columns is None:
+            _hand_over_values(session, change.diff)
+    return tuple(_describe(session, change) for change in measured.tables)
+
+
+def _describe(session: Session, change: TableChange) -> TableEffect:
+    diff = change.diff
+    if diff is None:
+        return _describe_rebuilt(session, change)
+    summary = _summarise_columns(session, diff) if diff.updated else ()
+    samples, columns = _sample(session, diff, [c.column for c in summary if c.changed_rows])
+    return TableEffect(
+        table=change.table,
+        action="rows",
+        inserted=diff.inserted,
+        updated=diff.updated,
+        deleted=diff.deleted,
+        matched=change.matched,
+        rows_before=change.before_print.row_count,
+        rows_after=change.after_print.row_count,
+        sample_columns=columns,
+        key_columns=len(diff.shape.key),
+        samples=samples,
+        columns=summary,
+        summarised_rows=min(diff.updated, SUMMARY_ROWS) if summary else 0,
+    )
+
+
+def _describe_rebuilt(session: Session, change: TableChange) -> TableEffect:
+    before, after = change.before_print.row_count, change.after_print.row_count
+    existed, exists = change.before_print.exists, change.after_print.exists
+    is_whole = not (existed and exists) or change.is_replaced
+    samples: list[SampleRow] = []
+    shape = change.after or change.before
+    columns = _sample_columns(shape, []) if shape else ()
+    if shape is not None and is_whole:
+        source = session.work if exists else session.before
+        rows = source.execute(
+            f"SELECT {_texts(columns)} FROM {qualify(session.catalog, shape.table)} AS r ORDER BY rowid"
+            f" LIMIT {SAMPLE_ROWS}"
+        ).fetchall()
+        samples = [
+            SampleRow(action="insert", after=_cells(r)) if exists else SampleRow(action="delete", before=_cells(r))
+            for r in rows
+        ]
+    return TableEffect(
+        table=change.table,
+        action="created" if not existed else "dropped" if not exists else "replaced" if is_whole else "altered",
+        inserted=after if is_whole else max(0, after - before),
+        deleted=before if is_whole else max(0, before - after),
+        matched=change.matched,
+        rows_before=before,
+        rows_after=after,
+        sample_columns=columns if samples else (),
+        key_columns=len(shape.key) if shape and samples else 0,
+        samples=tuple(samples),
+    )
+
+
+def _sample_columns(shape: TableShape, changed: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*shape.key, *changed, *shape.names]))[:SAMPLE_COLUMNS]
+
+
+def _texts(columns: Sequence[str]) -> str:
+    return ", ".join(f"CAST(r.{quote_name(c)} AS VARCHAR)" for c in columns)
+
+
+def _cells(row: Sequence[object]) -> Cells:
+    return tuple(None if v is None else _cut(str(v)) for v in row)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= CELL_CHARACTERS else f"{text[: CELL_CHARACTERS - 1]}…"
+
+
+def _sample(session: Session, diff: RowDiff, changed: Sequence[str]) -> tuple[tuple[SampleRow, ...], tuple[str, ...]]:
+    columns = _sample_columns(diff.shape, changed)
+    picked: list[tuple[int | None, int | None]] = []
+    for condition, count in (
+        ("before_rid IS NOT NULL AND after_rid IS NOT NULL", diff.updated),
+        ("after_rid IS NULL", diff.deleted),
+        ("before_rid IS NULL", diff.inserted),
+    ):
+        if count:
+            picked += session.work.execute(
+                f"SELECT before_rid, after_rid FROM {diff.relation} WHERE {condition}"
+                f" ORDER BY before_rid, after_rid LIMIT {SAMPLE_ROWS}"
+            ).fetchall()
+    old = _read_rows(session.before, session.catalog, diff.shape, columns, [p[0] for p in picked])
+    new = _read_rows(session.work, session.catalog, diff.shape, columns, [p[1] for p in picked])
+    samples = [
+        SampleRow(
+            action="insert" if before is None else "delete" if after is None else "update",
+            before=None if before is None else old[before],
+            after=None if after is None else new[after],
+        )
+        for before, after in picked
+    ]
+    return tuple(samples), columns if samples else ()
+
+
+def _read_rows(
+    connection: duckdb.DuckDBPyConnection,
+    catalog: str,
+    shape: TableShape,
+    columns: Sequence[str],
+    row_ids: Sequence[int | None],
+) -> dict[int, Cells]:
+    wanted = [str(r) for r in row_ids if r is not None]
+    if not wanted:
+        return {}
+    rows = connection.execute(
+        f"SELECT rowid, {_texts(columns)} FROM {qualify(catalog, shape.table)} AS r"
+        f" WHERE rowid IN ({', '.join(wanted)})"
+    ).fetchall()
+    return {int(r[0]): _cells(r[1:]) for r in rows}
+
+
+def _summarise_columns(session: Session, diff: RowDiff) -> tuple[ColumnChange, ...]:
+    relation, columns = diff.relation, diff.set_columns
+    if columns is None:
+        columns = diff.shape.names
+        relation = _pair_values(session, diff)
+    types = {c.name: c.type for c in diff.shape.columns}
+    if len(columns) > SUMMARY_COLUMNS:
+        columns = _changed_of_many(session, relation, columns)
+    if not columns:
+        return ()
+    fields = ", ".join(_column_facts(c, types[c]) for c in columns)
+    row = read_row(
+        session.work, f"SELECT {fields} FROM {relation} WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL"
+    )
+    assert row is not None
+    found = []
+    for number, name in enumerate(columns):
+        facts = row[number * 7 : number * 7 + 7]
+        if facts[0]:
+            found.append(
+                ColumnChange(
+                    column=name,
+                    type=types[name],
+                    changed_rows=int(facts[0]),
+                    nulls_before=int(facts[1]),
+                    nulls_after=int(facts[2]),
+                    least_before=_extreme(facts[3]),
+                    greatest_before=_extreme(facts[4]),
+                    least_after=_extreme(facts[5]),
+                    greatest_after=_extreme(facts[6]),
+                )
+            )
+    return tuple(found)
+
+
+def _changed_of_many(session: Session, relation: str, columns: Sequence[str]) -> tuple[str, ...]:
+    fields = ", ".join(f"count(*) FILTER ({_side('before', c)} IS DISTINCT FROM {_side('after', c)})" for c in columns)
+    row = read_row(
+        session.work, f"SELECT {fields} FROM {relation} WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL"
+    )
+    assert row is not None
+    return tuple(c for c, n in zip(columns, row, strict=True) if n)[:SUMMARY_COLUMNS]
+
+
+def _side(side: str, column: str) -> str:
+    return f"{side}_image.{quote_name(column)}"
+
+
+def _column_facts(column: str, type_: str) -> str:
+    before, after = _side("before", column), _side("after", column)
+    differs = f"{before} IS DISTINCT FROM {after}"
+    orders = type_.upper().startswith(_ORDERED) or (type_.upper().startswith("U") and "INT" in type_.upper())
+    extremes = [
+        f"CAST(system.main.{f}({s}) FILTER ({differs}) AS VARCHAR)" if orders and "[" not in type_ else "NULL"
+        for s in (before, after)
+        for f in ("min", "max")
+    ]
+    return ", ".join(
+        [
+            f"count(*) FILTER ({differs})",
+            f"count(*) FILTER ({differs} AND {before} IS NULL)",
+            f"count(*) FILTER ({differs} AND {after} IS NULL)",
+            *extremes,
+        ]
+    )
+
+
+def _extreme(value: object) -> str | None:
+    return None if value is None else _cut(str(value))
+
+
+def _hand_over_values(session: Session, diff: RowDiff) -> None:
+    """Give `work` the earlier values of at most SUMMARY_ROWS updated rows."""
+    pairs = session.work.sql(
+        f"SELECT before_rid, after_rid FROM {diff.relation} WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL"
+        f" ORDER BY before_rid LIMIT {SUMMARY_ROWS}"
+    ).to_arrow_table()
+    session.before.register("__steward_summary_pairs", pairs)
+    table = qualify(session.catalog, diff.shape.table)
+    image = pack_columns(diff.shape.names, "r")
+    session.before.execute(
+        f"CREATE TABLE {SCRATCH_VALUES}.main.values_{diff.number} AS SELECT p.before_rid, p.after_rid, {image} AS"
+        f" before_image FROM {table} AS r JOIN __steward_summary_pairs AS p ON r.rowid = p.before_rid"
+    )
+
+
+def _pair_values(session: Session, diff: RowDiff) -> str:
+    """A relation (before_rid, after_rid, before_image, after_image) of the rows handed over."""
+    table, values = qualify(session.catalog, diff.shape.table), f"{SCRATCH_VALUES}.main.values_{diff.number}"
+    name = f"__steward_values_{diff.number}"
+    session.work.execute(
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT v.before_rid, v.after_rid, v.before_image,"
+        f" {pack_columns(diff.shape.names, 'r')} AS after_image"
+        f" FROM {table} AS r JOIN {values} AS v ON r.rowid = v.after_rid"
+    )
+    return f"temp.main.{name}"
+
+
+def describe_schema(measured: Measured) -> tuple[SchemaChange, ...]:
+    """Every catalog object that appears, goes or changes."""
+    shapes = {("table", t.table.schema_name, t.table.name): t for t in measured.tables}
+    found = []
+    for key in measured.changed_objects:
+        before, after = measured.objects_before.get(key), measured.objects_after.get(key)
+        name = key[2] if key[1] in {"main", key[2]} else f"{key[1]}.{key[2]}"
+        found.append(
+            SchemaChange(
+                kind=key[0],
+                name=name,
+                action="created" if before is None else "dropped" if after is None else "changed",
+                details=_details(before, after, shapes.get(key)),
+            )
+        )
+    return tuple(found)
+
+
+def _details(before: CatalogObject | None, after: CatalogObject | None, table: TableChange | None) -> tuple[str, ...]:
+    if table is not None and (table.before or table.after):
+        return _column_lines(table.before, table.after)
+    lines = [] if before is None else [f"- {_cut(before.create_sql)}"]
+    if after is not None:
+        lines.append(f"+ {_cut(after.create_sql)}")
+    return tuple(lines)
+
+
+def _column_lines(before: TableShape | None, after: TableShape | None) -> tuple[str, ...]:
+    old = {c.name: c for c in before.columns} if before else {}
+    new = {c.name: c for c in after.columns} if after else {}
+    lines = [f"- {c.name} {c.type}" for name, c in old.items() if name not in new]
+    lines += [f"+ {c.name} {c.type}" for name, c in new.items() if name not in old]
+    lines += [
+        f"~ {name} {old[name].type} -> {c.type}" for name, c in new.items() if name in old and old[name].type != c.type
+    ]
+    return tuple(lines)
+
+
+def find_irreversible(measured: Measured) -> str | None:
+    """Why the change could not be taken back, or None."""
+    keys: list[ObjectKey] = [
+        k for k in measured.changed_objects if k in measured.objects_before and not measured.objects_before[k].is_exact
+    ]
+    if keys:
+        return (
+            f"{keys[0][0]} {keys[0][2]} goes or changes, and DuckDB's catalog does not keep the defaults of its"
+            " parameters, so it could not be made again exactly"
+        )
+    return None

@@ -1,0 +1,163 @@
+"""Measuring a change: carry it out, describe the effect, roll it back."""
+
+from pathlib import Path
+
+import duckdb
+
+from datasteward.changes.digest import digest_of
+from datasteward.changes.effects import describe_schema, describe_tables, find_irreversible
+from datasteward.changes.jobs import Body, CheckQuery, Measurement, PreviewJob, WriterPlace
+from datasteward.changes.model import CheckEffect, Fingerprint, Preview
+from datasteward.changes.prints import stamp_database
+from datasteward.changes.record import UndoRecord, read_record
+from datasteward.changes.rows import read_row
+from datasteward.changes.session import FROZEN_FUNCTIONS, Session, SessionSettings, open_session
+from datasteward.changes.work import Measured, Work, carry_out
+from datasteward.errors import ToolError
+
+SEQUENCE_FUNCTIONS = frozenset({"nextval", "currval"})
+
+
+def session_settings(place: WriterPlace, frozen_at: str) -> SessionSettings:
+    """The settings of a session at this place; the staging folder is the only writable one."""
+    state = Path(place.state_folder)
+    return SessionSettings(
+        database=Path(place.database),
+        catalog=place.catalog,
+        allowed=(*(Path(r) for r in place.roots), state / "staging"),
+        temp_folder=state / "temp",
+        memory_bytes=place.memory_bytes,
+        threads=place.threads,
+        frozen_at=frozen_at,
+    )
+
+
+def staging_folder(place: WriterPlace, name: str) -> Path:
+    """The private folder where one proposal's exports are staged; made when missing."""
+    folder = Path(place.state_folder) / "staging" / name
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def load_work(body: Body) -> Work:
+    """The body as work, its undo record read and checked; raises `ToolError` when the record is gone or altered."""
+    refuse_volatile(body)
+    record: UndoRecord | None = None
+    if body.record_path is not None:
+        try:
+            record = read_record(Path(body.record_path))
+        except (OSError, ValueError) as error:
+            raise ToolError(
+                f"The undo record {Path(body.record_path).name} cannot be read: {error}",
+                code="not_found",
+                hint="Without it the change cannot be taken back.",
+            ) from error
+        if digest_of(record) != body.record_hash:
+            raise ToolError("The undo record was altered since it was written.", code="conflict")
+        if record.engine != duckdb.__version__:
+            raise ToolError(
+                f"The undo record was written by DuckDB {record.engine}, this is {duckdb.__version__}; their row"
+                " hashes may differ.",
+                code="conflict",
+                hint=f"Run a datasteward with DuckDB {record.engine} to take the change back.",
+            )
+    return Work(statements=body.statements, parameters=body.parameters, sources=body.sources, record=record)
+
+
+def refuse_volatile(body: Body) -> None:
+    """Raise `ToolError` for functions that give another value each time and cannot be frozen."""
+    for statement in body.statements:
+        names = [f for f in statement.volatile if f.lower() not in FROZEN_FUNCTIONS | SEQUENCE_FUNCTIONS]
+        if names:
+            raise ToolError(
+                f"{names[0]}() gives another value each time, so what is approved would not be what is applied.",
+                code="forbidden",
+                hint="Store its values in a table or file first, or write them as constants.",
+            )
+
+
+def measure(job: PreviewJob) -> Measurement:
+    """Carry the change out, describe it, and roll it back; raises `ToolError` when a statement fails."""
+    settings = session_settings(job.place, job.body.frozen_at)
+    stamp = stamp_database(settings.database)
+    work = load_work(job.body)
+    record = Path(job.body.record_path) if job.body.record_path else None
+    staging = staging_folder(job.place, job.staging_name)
+    with open_session(settings, images=None, record=record, sources=job.body.sources) as session:
+        earlier = [_count_breaks(session, check, is_after=False) for check in job.checks]
+        measured = carry_out(session, work, staging=staging, prepared_files=None, known=None)
+        try:
+            if work.record is not None:
+                refuse_if_built_upon(work.record, measured.base)
+            return Measurement(
+                preview=_preview(session, work, measured, job.checks, earlier),
+                base=measured.base,
+                expected=measured.expected,
+                stamp=stamp,
+            )
+        finally:
+            session.work.execute("ROLLBACK")
+
+
+def refuse_if_built_upon(record: UndoRecord, base: Fingerprint) -> None:
+    """Raise `ToolError` (conflict) unless everything is exactly as the change left it."""
+    now = {(p.kind, p.schema_name, p.name): p for p in base.objects}
+    for left in record.result.objects:
+        found = now.get((left.kind, left.schema_name, left.name))
+        if found != left:
+            name = left.name if left.schema_name in {"main", left.name} else f"{left.schema_name}.{left.name}"
+            raise ToolError(
+                f"{left.kind} {name} has changed since {record.change} was applied.",
+                code="conflict",
+                hint="Take back what changed it first; nothing was changed.",
+            )
+    files = {p.path: p for p in base.files}
+    for image in record.files:
+        file = files.get(image.path)
+        if file is None or (file.sha256 if file.exists else "") != image.sha256_after:
+            raise ToolError(
+                f"The file {image.path} has changed since {record.change} was applied.",
+                code="conflict",
+                hint="Nothing was changed.",
+            )
+
+
+def _preview(
+    session: Session, work: Work, measured: Measured, checks: tuple[CheckQuery, ...], earlier: list[int | None]
+) -> Preview:
+    reason = find_irreversible(measured)
+    broken = []
+    for check, before in zip(checks, earlier, strict=True):
+        after = _count_breaks(session, check, is_after=True)
+        if before == 0 and after:
+            broken.append(CheckEffect(name=check.name, detail=f"{after} rows would break it; none does now"))
+    return Preview(
+        tables=describe_tables(session, measured),
+        schema_changes=describe_schema(measured),
+        files=measured.files,
+        checks=tuple(broken),
+        notes=_notes(work),
+        is_reversible=reason is None,
+        irreversible_because=reason,
+        seconds=round(measured.seconds, 4),
+        bytes_written=sum(f.size_after for f in measured.files),
+    )
+
+
+def _notes(work: Work) -> tuple[str, ...]:
+    used = {f.lower() for s in work.statements for f in s.volatile}
+    notes = []
+    if used & FROZEN_FUNCTIONS:
+        notes.append("the time functions give the moment of the proposal, in the preview and when applied")
+    if used & SEQUENCE_FUNCTIONS:
+        notes.append("values taken from a sequence stay used up when the change is taken back")
+    return tuple(notes)
+
+
+def _count_breaks(session: Session, check: CheckQuery, *, is_after: bool) -> int | None:
+    connection = session.work if is_after else session.probe
+    try:
+        row = read_row(connection, check.query)
+    except duckdb.Error:
+        return None
+    return int(row[0]) if row and row[0] is not None else None

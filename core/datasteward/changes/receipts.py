@@ -1,0 +1,108 @@
+"""Receipts: the proof, in the same transaction as the change, that a digest was applied.
+
+They live in the user's database, schema `_steward`, table `receipts`, whose primary key is the digest, so that one
+approval can never be applied twice. A change of files alone has a receipt file below `.steward/undo/` instead.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from datasteward.changes.claims import hold_commit_lock
+from datasteward.changes.file_effects import publish
+from datasteward.changes.jobs import Applied, NotApplied, ReceiptJob, WriterPlace
+from datasteward.changes.model import FileEffect
+from datasteward.changes.names import LEDGER_SCHEMA, quote_name
+from datasteward.changes.record import sync_file
+from datasteward.changes.rows import read_row
+from datasteward.changes.session import Session, open_session
+
+
+def insert_receipt(session: Session, change: str, digest: str, applied: Applied) -> None:
+    """Write the receipt inside the open transaction of `session.work`."""
+    schema = f"{quote_name(session.catalog)}.{LEDGER_SCHEMA}"
+    session.work.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    session.work.execute(
+        f"CREATE TABLE IF NOT EXISTS {schema}.receipts"
+        " (digest VARCHAR PRIMARY KEY, change VARCHAR NOT NULL, body VARCHAR NOT NULL)"
+    )
+    session.work.execute(f"INSERT INTO {schema}.receipts VALUES (?, ?, ?)", [digest, change, applied.model_dump_json()])
+
+
+def find_receipt(session: Session, digest: str) -> Applied | None:
+    """The receipt of a digest in the committed state of the database, or None."""
+    known = read_row(
+        session.before,
+        "SELECT 1 FROM system.main.duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name ="
+        " 'receipts'",
+        [session.catalog, LEDGER_SCHEMA],
+    )
+    if known is None:
+        return None
+    row = read_row(
+        session.before,
+        f"SELECT body FROM {quote_name(session.catalog)}.{LEDGER_SCHEMA}.receipts WHERE digest = ?",
+        [digest],
+    )
+    return None if row is None else Applied.model_validate_json(str(row[0]))
+
+
+def receipt_path(state_folder: Path, digest: str) -> Path:
+    """Where the receipt of a change of files alone is."""
+    return state_folder / "undo" / f"{digest}.receipt.json"
+
+
+def write_receipt_file(state_folder: Path, digest: str, applied: Applied) -> None:
+    """Make the receipt of a change of files alone durable; this is its commit."""
+    path = receipt_path(state_folder, digest)
+    draft = path.with_suffix(".draft")
+    draft.write_text(applied.model_dump_json())
+    sync_file(draft)
+    draft.replace(path)
+    sync_file(path)
+
+
+def read_receipt_file(state_folder: Path, digest: str) -> Applied | None:
+    """The receipt of a change of files alone, or None."""
+    path = receipt_path(state_folder, digest)
+    return Applied.model_validate_json(path.read_text()) if path.is_file() else None
+
+
+def publish_all(files: Iterable[FileEffect]) -> None:
+    """Bring every staged file to its place; safe to repeat."""
+    for effect in files:
+        publish(effect)
+
+
+def settle_attempt(job: ReceiptJob) -> Applied | NotApplied:
+    """Find out whether an interrupted attempt was applied; finish its files if so, clear away its traces if not.
+
+    The caller must have taken the attempt's claim away before, so that a writer that is still alive cannot commit.
+    """
+    state = Path(job.place.state_folder)
+    with hold_commit_lock(state):
+        receipt = read_receipt_file(state, job.digest) or _database_receipt(job.place, job.digest)
+        if receipt is None:
+            _remove_traces(state, job.change, job.attempt)
+            return NotApplied()
+        publish_all(job.files)
+        return receipt.model_copy(update={"is_new": False})
+
+
+def _database_receipt(place: WriterPlace, digest: str) -> Applied | None:
+    from datasteward.changes.measurement import session_settings
+
+    if not Path(place.database).exists():
+        return None
+    settings = session_settings(place, "1970-01-01T00:00:00+00:00")
+    with open_session(settings, images=None) as session:
+        return find_receipt(session, digest)
+
+
+def _remove_traces(state: Path, change: str, attempt: str) -> None:
+    for path in (state / "undo").glob(f"{change}-{attempt}*"):
+        path.unlink(missing_ok=True)
+
+
+def record_path(state_folder: Path, change: str, attempt: str) -> Path:
+    """Where the undo record of an attempt is written."""
+    return state_folder / "undo" / f"{change}-{attempt}.duckdb"

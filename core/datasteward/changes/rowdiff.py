@@ -1,0 +1,217 @@
+"""Which rows of a table differ between the committed state and the open transaction: exact, paired, and countable.
+
+Rows are compared by their row id and DuckDB's hash of all columns. Row ids hold still inside one transaction; rows the
+transaction adds carry ids from `LOCAL_ROW_ID` up. An UPDATE that DuckDB runs as delete and insert (indexed columns,
+lists) is paired again by the table's key, or by position when nothing but UPDATEs ran.
+"""
+
+from dataclasses import dataclass
+
+import duckdb
+
+from datasteward.changes.catalog import TableShape
+from datasteward.changes.model import ObjectPrint
+from datasteward.changes.names import hash_columns, pack_columns, qualify, quote_name
+from datasteward.changes.narrowing import Narrowing
+from datasteward.changes.rows import read_row
+from datasteward.changes.session import SCRATCH, SCRATCH_FULL, Session
+
+LOCAL_ROW_ID = 36028797018960000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """The rows that may change, as committed, in `relation` (rid, h, k, image)."""
+
+    shape: TableShape
+    number: int
+    set_columns: tuple[str, ...] | None
+    """Columns whose values `image` holds; None when every row is a candidate and no image was taken."""
+    count: int
+    must_match: bool
+    relation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowDiff:
+    """What changed in one table; the temporary relation `relation` has one line for each changed row.
+
+    Its columns: before_rid, after_rid (null when the row goes or appears), before_hash, after_hash, before_image and
+    after_image (structs of `set_columns`, null without them). Sums and xors are of row hashes, as decimal text.
+    """
+
+    shape: TableShape
+    number: int
+    inserted: int
+    updated: int
+    deleted: int
+    removed_sum: int
+    removed_xor: int
+    added_sum: int
+    added_xor: int
+    set_columns: tuple[str, ...] | None
+
+    @property
+    def relation(self) -> str:
+        """Where the lines are, on the session's `work` cursor."""
+        return f"temp.main.__steward_diff_{self.number}"
+
+    def apply_to(self, base: ObjectPrint) -> ObjectPrint:
+        """The fingerprint after the change, computed from the one before."""
+        return base.model_copy(
+            update={
+                "row_count": base.row_count + self.inserted - self.deleted,
+                "hash_sum": str(int(base.hash_sum) - self.removed_sum + self.added_sum),
+                "hash_xor": str(int(base.hash_xor) ^ self.removed_xor ^ self.added_xor),
+            }
+        )
+
+
+def note_candidates(
+    session: Session, shape: TableShape, number: int, narrowing: Narrowing | None, *, is_repeated: bool = False
+) -> Candidates:
+    """Note the rows that may change, as committed; `is_repeated` when `work` has read some before."""
+    relation = f"{SCRATCH_FULL if is_repeated else SCRATCH}.main.candidates_{number}"
+    table = qualify(session.catalog, shape.table)
+    key = pack_columns(shape.key) if shape.key else "NULL"
+    fields = f"{hash_columns(shape.names)} AS h, {key} AS k"
+    if narrowing is None:
+        rows = f"SELECT rowid AS rid, {fields}, NULL AS image FROM {table}"
+        count = _create(session.before, relation, rows)
+        return Candidates(
+            shape=shape, number=number, set_columns=None, count=count, must_match=False, relation=relation
+        )
+    set_columns = _as_written(shape, narrowing.set_columns)
+    image = pack_columns(set_columns) if set_columns else "NULL"
+    if narrowing.tail is not None:
+        rows = f"SELECT rowid AS rid, {fields}, {image} AS image {narrowing.tail}"
+    else:
+        chosen = f"SELECT rid FROM ({narrowing.rows_query})"
+        rows = f"SELECT rowid AS rid, {fields}, {image} AS image FROM {table} WHERE rowid IN ({chosen})"
+    try:
+        count = _create(session.probe, relation, rows)
+    except duckdb.Error:
+        return note_candidates(session, shape, number, None)
+    return Candidates(
+        shape=shape,
+        number=number,
+        set_columns=set_columns,
+        count=count,
+        must_match=narrowing.matches_exactly,
+        relation=relation,
+    )
+
+
+def _as_written(shape: TableShape, names: tuple[str, ...] | None) -> tuple[str, ...]:
+    wanted = {n.lower() for n in names or ()}
+    chosen = [c.name for c in shape.columns if c.name.lower() in wanted or c.is_generated]
+    return tuple(chosen) if wanted else ()
+
+
+def _create(connection: duckdb.DuckDBPyConnection, relation: str, query: str) -> int:
+    row = read_row(connection, f"CREATE OR REPLACE TABLE {relation} AS {query}")
+    assert row is not None
+    return int(row[0])
+
+
+def compare_rows(session: Session, candidates: Candidates, *, only_updates: bool) -> RowDiff:
+    """Compare the open transaction with the candidates and keep a line for each row that differs."""
+    raw = f"temp.main.__steward_raw_{candidates.number}"
+    final = f"temp.main.__steward_diff_{candidates.number}"
+    session.work.execute(f"CREATE OR REPLACE TEMP TABLE {raw.rpartition('.')[2]} AS {_raw_query(session, candidates)}")
+    loose = read_row(
+        session.work,
+        f"SELECT system.main.count(*) FILTER (before_rid IS NULL), system.main.count(*) FILTER (after_rid IS NULL)"
+        f" FROM {raw}",
+    )
+    assert loose is not None
+    added, removed = int(loose[0]), int(loose[1])
+    name = quote_name(final.rpartition(".")[2])
+    if added and removed and (candidates.shape.key or (only_updates and added == removed)):
+        session.work.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {_pair_query(raw, candidates, only_updates)}")
+    else:
+        old, new = raw.rpartition(".")[2], final.rpartition(".")[2]
+        session.work.execute(f"DROP TABLE IF EXISTS temp.main.{new}")
+        session.work.execute(f"ALTER TABLE temp.main.{old} RENAME TO {new}")
+    return _summarise(session, candidates, final)
+
+
+def _raw_query(session: Session, candidates: Candidates) -> str:
+    shape = candidates.shape
+    table = qualify(session.catalog, shape.table)
+    key = pack_columns(shape.key, "r") if shape.key else "NULL"
+    image = pack_columns(candidates.set_columns, "r") if candidates.set_columns else "NULL"
+    fields = f"r.rowid AS rid, {hash_columns(shape.names, 'r')} AS h, {key} AS k, {image} AS image"
+    narrowed = f" AND r.rowid IN (SELECT rid FROM {candidates.relation})" if candidates.set_columns is not None else ""
+    kept = f"SELECT {fields} FROM {table} AS r WHERE r.rowid < {LOCAL_ROW_ID}{narrowed}"
+    if candidates.count:
+        changed = (
+            "SELECT c.rid AS before_rid, a.rid AS after_rid, c.h AS before_hash, a.h AS after_hash, c.k AS before_key,"
+            f" a.k AS after_key, c.image AS before_image, a.image AS after_image FROM {candidates.relation} AS c"
+            f" LEFT JOIN ({kept}) AS a ON a.rid = c.rid WHERE a.rid IS NULL OR a.h <> c.h"
+        )
+        joint = " UNION ALL BY NAME "
+    else:
+        changed, joint = "", ""
+    appeared = (
+        "SELECT NULL::BIGINT AS before_rid, r.rid AS after_rid, NULL::UBIGINT AS before_hash, r.h AS after_hash,"
+        " NULL AS before_key, r.k AS after_key, NULL AS before_image, r.image AS after_image"
+        f" FROM (SELECT {fields} FROM {table} AS r WHERE r.rowid >= {LOCAL_ROW_ID}) AS r"
+    )
+    return f"{changed}{joint}{appeared}"
+
+
+def _pair_query(raw: str, candidates: Candidates, only_updates: bool) -> str:
+    columns = "before_rid, after_rid, before_hash, after_hash, before_image, after_image"
+    gone = f"SELECT *, row_number() OVER (ORDER BY before_rid) AS n FROM {raw} WHERE after_rid IS NULL"
+    new = f"SELECT *, row_number() OVER (ORDER BY after_rid) AS n FROM {raw} WHERE before_rid IS NULL"
+    met = "g.before_key = a.after_key" if candidates.shape.key else "g.n = a.n"
+    paired = (
+        "SELECT g.before_rid, a.after_rid, g.before_hash, a.after_hash, g.before_image, a.after_image"
+        f" FROM gone AS g FULL JOIN new AS a ON {met}"
+    )
+    if candidates.shape.key and only_updates:
+        paired = (
+            f"SELECT {columns} FROM by_key WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL UNION ALL"
+            " SELECT g.before_rid, a.after_rid, g.before_hash, a.after_hash, g.before_image, a.after_image FROM"
+            " (SELECT *, row_number() OVER (ORDER BY before_rid) AS m FROM by_key WHERE after_rid IS NULL) AS g"
+            " FULL JOIN (SELECT *, row_number() OVER (ORDER BY after_rid) AS m FROM by_key WHERE before_rid IS NULL)"
+            " AS a USING (m)"
+        )
+        by_key = (
+            ", by_key AS (SELECT g.before_rid, a.after_rid, g.before_hash, a.after_hash, g.before_image,"
+            f" a.after_image FROM gone AS g FULL JOIN new AS a ON {met})"
+        )
+    else:
+        by_key = ""
+    stay = f"SELECT {columns} FROM {raw} WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL"
+    both = f"{stay} UNION ALL {paired}"
+    return (
+        f"WITH gone AS ({gone}), new AS ({new}){by_key} SELECT {columns} FROM ({both})"
+        " WHERE before_hash IS DISTINCT FROM after_hash"
+    )
+
+
+def _summarise(session: Session, candidates: Candidates, relation: str) -> RowDiff:
+    row = read_row(
+        session.work,
+        "SELECT system.main.count(*) FILTER (before_rid IS NULL),"
+        " system.main.count(*) FILTER (before_rid IS NOT NULL AND after_rid IS NOT NULL),"
+        " system.main.count(*) FILTER (after_rid IS NULL),"
+        " coalesce(system.main.sum(before_hash), 0)::VARCHAR, coalesce(system.main.bit_xor(before_hash), 0)::VARCHAR,"
+        " coalesce(system.main.sum(after_hash), 0)::VARCHAR, coalesce(system.main.bit_xor(after_hash), 0)::VARCHAR"
+        f" FROM {relation}",
+    )
+    assert row is not None
+    return RowDiff(
+        shape=candidates.shape,
+        number=candidates.number,
+        inserted=int(row[0]),
+        updated=int(row[1]),
+        deleted=int(row[2]),
+        removed_sum=int(row[3]),
+        removed_xor=int(row[4]),
+        added_sum=int(row[5]),
+        added_xor=int(row[6]),
+        set_columns=candidates.set_columns,
+    )

@@ -1,0 +1,162 @@
+"""One writer instance of DuckDB for one job: the user's database, a place for images, and settings nobody can undo."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from datasteward.changes.model import SourceView
+from datasteward.changes.names import quote_name, quote_text
+from datasteward.errors import ToolError
+
+SCRATCH = "__steward_scratch"
+SCRATCH_FULL = "__steward_scratch_full"
+SCRATCH_VALUES = "__steward_scratch_values"
+IMAGES = "__steward_images"
+RECORD = "__steward_record"
+STORAGE_VERSION = "v1.0.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """Where the database is, what may be read and written, and how much may be used."""
+
+    database: Path
+    catalog: str
+    """The name under which statements know the database."""
+    allowed: tuple[Path, ...]
+    """Folders that statements may read, and the staging folder."""
+    temp_folder: Path
+    memory_bytes: int
+    threads: int
+    frozen_at: str
+    """ISO 8601 in UTC: what `now()` gives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Cursors on one instance: `work` changes inside one transaction, `before` still sees the committed state.
+
+    What `before` hands to `work` goes into databases in memory. A transaction sees such a database as it was when it
+    first read from it, so there is one for each time that something is handed over.
+    """
+
+    catalog: str
+    work: duckdb.DuckDBPyConnection
+    before: duckdb.DuckDBPyConnection
+    probe: duckdb.DuckDBPyConnection
+    """Like `before`, with the user's names in scope, to evaluate the conditions of statements."""
+    has_record: bool
+
+
+@contextmanager
+def open_session(
+    settings: SessionSettings,
+    *,
+    images: Path | None,
+    record: Path | None = None,
+    sources: Sequence[SourceView] = (),
+    create: bool = False,
+) -> Iterator[Session]:
+    """A session on the database; without `create` a missing file is stood in for by an empty database in memory.
+
+    `images` is the DuckDB file for before-images, when an undo record will be written; `record` is attached to be read.
+    Raises `ToolError` (busy) when another process holds the database file.
+    """
+    root = duckdb.connect(":memory:")
+    try:
+        _attach(root, settings, images, record, create)
+        _lock(root, settings)
+        work, before, probe = root.cursor(), root.cursor(), root.cursor()
+        for cursor in (work, probe):
+            cursor.execute(f"USE {quote_name(settings.catalog)}")
+            _freeze_time(cursor, settings.frozen_at)
+            for source in sources:
+                cursor.execute(f"CREATE TEMP VIEW {quote_name(source.name)} AS {source.query}")
+        yield Session(catalog=settings.catalog, work=work, before=before, probe=probe, has_record=record is not None)
+        for cursor in (probe, before, work):
+            cursor.close()
+    finally:
+        root.close()
+
+
+def _attach(
+    root: duckdb.DuckDBPyConnection, settings: SessionSettings, images: Path | None, record: Path | None, create: bool
+) -> None:
+    name = quote_name(settings.catalog)
+    exists = settings.database.exists()
+    source = quote_text(str(settings.database)) if exists or create else "':memory:'"
+    option = f" (STORAGE_VERSION {quote_text(STORAGE_VERSION)})" if create and not exists else ""
+    try:
+        root.execute(f"ATTACH {source} AS {name}{option}")
+    except duckdb.IOException as error:
+        raise ToolError(
+            f"{settings.database.name} cannot be opened for writing: {error}",
+            code="busy",
+            hint="Close the other program that holds it, then try again; the approval is kept.",
+        ) from error
+    for scratch in (SCRATCH, SCRATCH_FULL, SCRATCH_VALUES):
+        root.execute(f"ATTACH ':memory:' AS {scratch}")
+    if images is not None:
+        root.execute(f"ATTACH {quote_text(str(images))} AS {IMAGES}")
+    if record is not None:
+        root.execute(f"ATTACH {quote_text(str(record))} AS {RECORD} (READ_ONLY)")
+
+
+def _lock(root: duckdb.DuckDBPyConnection, settings: SessionSettings) -> None:
+    folders = ", ".join(quote_text(f"{path}/") for path in settings.allowed)
+    for statement in (
+        f"SET memory_limit = '{settings.memory_bytes // 1024} KiB'",
+        f"SET threads = {settings.threads}" if settings.threads else "RESET threads",
+        f"SET temp_directory = {quote_text(str(settings.temp_folder))}",
+        "SET TimeZone = 'UTC'",
+        "SET autoinstall_known_extensions = false",
+        "SET autoload_known_extensions = false",
+        "SET python_enable_replacements = false",
+        "SET preserve_insertion_order = true",
+        f"SET allowed_directories = [{folders}]",
+        "SET enable_external_access = false",
+        "SET lock_configuration = true",
+    ):
+        root.execute(statement)
+
+
+def _freeze_time(cursor: duckdb.DuckDBPyConnection, frozen_at: str) -> None:
+    instant = f"CAST({quote_text(frozen_at)} AS TIMESTAMPTZ)"
+    local = f"CAST({instant} AS TIMESTAMP)"
+    meanings = {
+        "now": instant,
+        "get_current_timestamp": instant,
+        "current_timestamp": instant,
+        "transaction_timestamp": instant,
+        "current_date": f"CAST({local} AS DATE)",
+        "today": f"CAST({local} AS DATE)",
+        "current_localtimestamp": local,
+        "localtimestamp": local,
+        "current_localtime": f"CAST({local} AS TIME)",
+        "localtime": f"CAST({local} AS TIME)",
+        "get_current_time": f"CAST(CAST({local} AS TIME) AS TIMETZ)",
+        "current_time": f"CAST(CAST({local} AS TIME) AS TIMETZ)",
+    }
+    for name, meaning in meanings.items():
+        cursor.execute(f"CREATE TEMP MACRO {name}() AS {meaning}")
+
+
+FROZEN_FUNCTIONS = frozenset(
+    {
+        "now",
+        "get_current_timestamp",
+        "current_timestamp",
+        "transaction_timestamp",
+        "current_date",
+        "today",
+        "current_localtimestamp",
+        "localtimestamp",
+        "current_localtime",
+        "localtime",
+        "get_current_time",
+        "current_time",
+    }
+)

@@ -1,0 +1,346 @@
+"""Carrying out a change inside one open transaction, and measuring what it does to every object it touches."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from datasteward.changes.catalog import CatalogObject, ObjectKey, TableShape, read_objects, read_tables
+from datasteward.changes.file_effects import stage_export
+from datasteward.changes.model import (
+    FileEffect,
+    Fingerprint,
+    ObjectPrint,
+    Parameter,
+    SourceView,
+    StatementWork,
+    TableName,
+)
+from datasteward.changes.names import qualify
+from datasteward.changes.narrowing import Narrowing, make_parser, narrow
+from datasteward.changes.prints import print_files, print_object
+from datasteward.changes.record import UndoRecord
+from datasteward.changes.restore import narrow_by_record, restore, restored_files
+from datasteward.changes.rowdiff import Candidates, RowDiff, compare_rows, note_candidates
+from datasteward.changes.rows import read_number
+from datasteward.changes.session import Session
+from datasteward.errors import ToolError
+
+ROW_KINDS = frozenset({"insert", "update", "delete", "merge", "truncate", "copy_from"})
+EXPORT_KINDS = frozenset({"copy_to"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What to carry out: statements, or an undo record attached to the session."""
+
+    statements: tuple[StatementWork, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    sources: tuple[SourceView, ...] = ()
+    record: UndoRecord | None = None
+
+    @property
+    def changes_catalog(self) -> bool:
+        """Whether more than rows and files may change."""
+        if self.record is not None:
+            return bool(self.record.objects)
+        return any(s.kind not in ROW_KINDS | EXPORT_KINDS for s in self.statements)
+
+    @property
+    def row_targets(self) -> tuple[TableName, ...]:
+        """Tables whose rows the statements change."""
+        if self.record is not None:
+            return tuple(t.table for t in self.record.tables)
+        return tuple(dict.fromkeys(t for s in self.statements if s.kind in ROW_KINDS for t in s.writes))
+
+    @property
+    def only_updates(self) -> bool:
+        """Whether rows are only updated, so that those that DuckDB moved can be paired by position."""
+        if self.record is not None:
+            return not any(t.added or t.removed for t in self.record.tables)
+        return bool(self.statements) and all(s.kind == "update" for s in self.statements)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableChange:
+    """One touched table on both sides, and its row differences when both sides have the same columns."""
+
+    table: TableName
+    before: TableShape | None
+    after: TableShape | None
+    before_print: ObjectPrint
+    after_print: ObjectPrint
+    diff: RowDiff | None
+    is_replaced: bool
+    matched: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What an open transaction has done so far."""
+
+    tables: tuple[TableChange, ...]
+    objects_before: Mapping[ObjectKey, CatalogObject]
+    objects_after: Mapping[ObjectKey, CatalogObject]
+    changed_objects: tuple[ObjectKey, ...]
+    files: tuple[FileEffect, ...]
+    base: Fingerprint
+    expected: Fingerprint
+    seconds: float
+
+
+def carry_out(
+    session: Session,
+    work: Work,
+    *,
+    staging: Path,
+    prepared_files: tuple[FileEffect, ...] | None,
+    known: Fingerprint | None,
+) -> Measured:
+    """Begin, run the work on `session.work`, and measure; the transaction stays open for the caller to end.
+
+    `prepared_files` are exports staged before, which are then not written again; `known` is a base fingerprint that is
+    certain to hold still. Raises `ToolError` with DuckDB's words when a statement fails.
+    """
+    shapes = read_tables(session.before, session.catalog)
+    objects = read_objects(session.before, session.catalog)
+    targets = _row_targets(work, shapes)
+    candidates = [_note(session, work, shapes[t], i, len(targets)) for i, t in enumerate(targets)]
+    session.work.execute("BEGIN TRANSACTION")
+    started = time.perf_counter()
+    matched, files = _run(session, work, staging, prepared_files)
+    seconds = time.perf_counter() - started
+    objects_after = read_objects(session.work, session.catalog) if work.changes_catalog else objects
+    shapes_after = read_tables(session.work, session.catalog) if work.changes_catalog else shapes
+    changed = tuple(
+        key
+        for key in sorted({*objects, *objects_after})
+        if _identity(objects.get(key)) != _identity(objects_after.get(key))
+    )
+    sides = _Sides(
+        shapes=shapes,
+        shapes_after=shapes_after,
+        objects=objects,
+        objects_after=objects_after,
+        changed=changed,
+        matched=matched,
+        known=known,
+    )
+    tables = _measure_tables(session, work, candidates, sides)
+    others = [key for key in changed if key[0] != "table"]
+    base_objects = [t.before_print for t in tables] + [print_object(objects.get(k), k) for k in others]
+    after_objects = [t.after_print for t in tables] + [print_object(objects_after.get(k), k) for k in others]
+    read_prints = _prints_of_read(session, work, shapes, objects, {t.table for t in tables}) if files else []
+    return Measured(
+        tables=tables,
+        objects_before=objects,
+        objects_after=objects_after,
+        changed_objects=changed,
+        files=files,
+        base=Fingerprint(
+            engine=duckdb.__version__,
+            objects=(*base_objects, *read_prints),
+            files=print_files([*(f.path for f in files), *(_read_files(work) if files else ())]),
+        ),
+        expected=Fingerprint(engine=duckdb.__version__, objects=tuple(after_objects)),
+        seconds=seconds,
+    )
+
+
+def _identity(found: CatalogObject | None) -> tuple[int, str] | None:
+    return None if found is None else (found.order if found.kind == "table" else 0, found.definition)
+
+
+def _row_targets(work: Work, shapes: Mapping[tuple[str, str], TableShape]) -> list[tuple[str, str]]:
+    targets = [(t.schema_name, t.name) for t in work.row_targets]
+    known = {(s.lower(), n.lower()): (s, n) for s, n in shapes}
+    found = [known[s.lower(), n.lower()] for s, n in targets if (s.lower(), n.lower()) in known]
+    if any(shapes[t].has_triggers for t in found):
+        found = list(shapes)
+    for where in found:
+        if any(name.lower() == "rowid" for name in shapes[where].names):
+            raise ToolError(
+                f"{shapes[where].table.label} has a column named rowid, which hides the row ids that changes are"
+                " measured by.",
+                code="forbidden",
+                hint="Rename that column first (ALTER TABLE … RENAME), then propose the change again.",
+            )
+    return list(dict.fromkeys(found))
+
+
+def _note(session: Session, work: Work, shape: TableShape, number: int, targets: int) -> Candidates:
+    narrowing: Narrowing | None = None
+    if work.record is not None:
+        narrowing = narrow_by_record(session, work.record, shape)
+    elif targets == 1 and len(work.statements) == 1 and not work.parameters and not shape.has_triggers:
+        narrowing = narrow(make_parser(), work.statements[0])
+    return note_candidates(session, shape, number, narrowing)
+
+
+def _run(
+    session: Session, work: Work, staging: Path, prepared: tuple[FileEffect, ...] | None
+) -> tuple[dict[tuple[str, str], int], tuple[FileEffect, ...]]:
+    matched: dict[tuple[str, str], int] = {}
+    if work.record is not None:
+        restore(session, work.record)
+        return matched, prepared if prepared is not None else restored_files(work.record, staging)
+    files: list[FileEffect] = list(prepared or ())
+    values = bind(work.parameters)
+    for number, statement in enumerate(work.statements, 1):
+        if statement.kind in EXPORT_KINDS:
+            if prepared is None:
+                files.append(stage_export(session.work, statement, values, staging, number))
+            continue
+        count = run_statement(session.work, statement.sql, values)
+        for table in statement.writes:
+            where = (table.schema_name.lower(), table.name.lower())
+            matched[where] = matched.get(where, 0) + count
+    return matched, tuple(files)
+
+
+def bind(parameters: Sequence[Parameter]) -> list[object] | dict[str, object] | None:
+    """The parameters as DuckDB's client takes them."""
+    if not parameters:
+        return None
+    if all(p.name.isdigit() for p in parameters):
+        return [p.value for p in sorted(parameters, key=lambda p: int(p.name))]
+    return {p.name: p.value for p in parameters}
+
+
+def run_statement(
+    connection: duckdb.DuckDBPyConnection, sql: str, values: list[object] | dict[str, object] | None
+) -> int:
+    """Run it and return the row count that DuckDB reports, 0 when it reports none; raises `ToolError`."""
+    try:
+        rows = connection.execute(sql, values).fetchall()
+    except duckdb.Error as error:
+        raise explain(error) from error
+    is_count = len(rows) == 1 and len(rows[0]) == 1 and isinstance(rows[0][0], int)
+    return int(rows[0][0]) if is_count else len(rows)
+
+
+def explain(error: duckdb.Error) -> ToolError:
+    """DuckDB's error as one that says what can be done."""
+    text = str(error)
+    if isinstance(error, duckdb.ConstraintException):
+        return ToolError(
+            text, code="runtime", hint="The change breaks a constraint, so it cannot be applied; nothing was changed."
+        )
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return ToolError(
+            text,
+            code="too_large",
+            hint="Raise limits.memory in steward.toml, or split the change; nothing was changed.",
+        )
+    if isinstance(error, duckdb.IOException) and ("No space left" in text or "Could not write" in text):
+        return ToolError(text, code="disk_full", hint="Free some space and try again; nothing was changed.")
+    if isinstance(error, duckdb.InterruptException):
+        return ToolError(text, code="cancelled", hint="Nothing was changed.")
+    if isinstance(error, duckdb.CatalogException):
+        return ToolError(text, code="not_found", hint="Nothing was changed.")
+    if isinstance(error, duckdb.BinderException | duckdb.ParserException):
+        return ToolError(text, code="binder", hint="Nothing was changed.")
+    return ToolError(text, code="runtime", hint="Nothing was changed.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sides:
+    shapes: Mapping[tuple[str, str], TableShape]
+    shapes_after: Mapping[tuple[str, str], TableShape]
+    objects: Mapping[ObjectKey, CatalogObject]
+    objects_after: Mapping[ObjectKey, CatalogObject]
+    changed: Sequence[ObjectKey]
+    matched: Mapping[tuple[str, str], int]
+    known: Fingerprint | None
+
+
+def _measure_tables(
+    session: Session, work: Work, candidates: Sequence[Candidates], sides: _Sides
+) -> tuple[TableChange, ...]:
+    noted = {(c.shape.table.schema_name, c.shape.table.name): c for c in candidates}
+    rebuilt = [(k[1], k[2]) for k in sides.changed if k[0] == "table"]
+    return tuple(
+        _measure_table(session, work, where, None if where in rebuilt else noted[where], sides)
+        for where in dict.fromkeys([*noted, *rebuilt])
+    )
+
+
+def _measure_table(
+    session: Session, work: Work, where: tuple[str, str], noted: Candidates | None, sides: _Sides
+) -> TableChange:
+    key: ObjectKey = ("table", *where)
+    old, new = sides.objects.get(key), sides.objects_after.get(key)
+    before, after = sides.shapes.get(where), sides.shapes_after.get(where)
+    before_print = _known_print(sides.known, where)
+    if before_print is None:
+        before_print = print_object(old, key, session.before, session.catalog, before)
+    matched = sides.matched.get(_folded(where))
+    diff = None
+    if noted is None:
+        after_print = print_object(new, key, session.work, session.catalog, after)
+    else:
+        diff = compare_rows(session, noted, only_updates=work.only_updates)
+        diff = _recheck(session, noted, diff, matched, work)
+        after_print = diff.apply_to(before_print)
+    return TableChange(
+        table=TableName(schema_name=where[0], name=where[1]),
+        before=before,
+        after=after,
+        before_print=before_print,
+        after_print=after_print,
+        diff=diff,
+        is_replaced=old is not None and new is not None and old.order != new.order,
+        matched=matched or 0,
+    )
+
+
+def _known_print(known: Fingerprint | None, where: tuple[str, str]) -> ObjectPrint | None:
+    found = known.objects if known else ()
+    return next((p for p in found if p.kind == "table" and (p.schema_name, p.name) == where), None)
+
+
+def _folded(where: tuple[str, str]) -> tuple[str, str]:
+    return where[0].lower(), where[1].lower()
+
+
+def _recheck(session: Session, noted: Candidates, diff: RowDiff, matched: int | None, work: Work) -> RowDiff:
+    """The diff, or a full one when the narrowed one cannot be all: the statement reports another number of rows."""
+    count = f"SELECT system.main.count(*) FROM {qualify(session.catalog, noted.shape.table)}"
+    fits = read_number(session.before, count) + diff.inserted - diff.deleted == read_number(session.work, count)
+    if fits and not (noted.must_match and matched is not None and matched != noted.count):
+        return diff
+    if noted.set_columns is None:
+        raise ToolError(
+            f"The effect on {noted.shape.table.label} could not be measured exactly.",
+            code="internal",
+            hint="Nothing was changed. Split the change into single statements and propose them one by one.",
+        )
+    full = note_candidates(session, noted.shape, noted.number, None, is_repeated=True)
+    diff = compare_rows(session, full, only_updates=work.only_updates)
+    return _recheck(session, full, diff, None, work)
+
+
+def _read_files(work: Work) -> list[str]:
+    return [path for s in work.statements for path in s.read_files]
+
+
+def _prints_of_read(
+    session: Session,
+    work: Work,
+    shapes: Mapping[tuple[str, str], TableShape],
+    objects: Mapping[ObjectKey, CatalogObject],
+    done: set[TableName],
+) -> list[ObjectPrint]:
+    known = {(s.lower(), n.lower()): (s, n) for s, n in shapes}
+    seen: dict[tuple[str, str], None] = {}
+    for statement in work.statements:
+        for table in statement.reads if statement.kind in EXPORT_KINDS else ():
+            where = known.get((table.schema_name.lower(), table.name.lower()))
+            if where is not None and TableName(schema_name=where[0], name=where[1]) not in done:
+                seen[where] = None
+    return [
+        print_object(objects.get(("table", *w)), ("table", *w), session.before, session.catalog, shapes[w])
+        for w in seen
+    ]
