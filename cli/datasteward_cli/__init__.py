@@ -1,1 +1,1 @@
-"""datasteward_cli"""
+"""The commands `steward` and `datasteward`, and the processes they start."""

@@ -14,6 +14,15 @@ if sys.platform == "win32":
         os.lseek(descriptor, 0, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
 
+    def try_lock_descriptor(descriptor: int) -> bool:
+        """Take the exclusive lock if it is free; False when another process has it."""
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
     def unlock_descriptor(descriptor: int) -> None:
         """Give the exclusive lock back."""
         os.lseek(descriptor, 0, os.SEEK_SET)
@@ -25,6 +34,14 @@ else:
     def lock_descriptor(descriptor: int) -> None:
         """Wait for the exclusive lock of an open file."""
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    def try_lock_descriptor(descriptor: int) -> bool:
+        """Take the exclusive lock if it is free; False when another process has it."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def unlock_descriptor(descriptor: int) -> None:
         """Give the exclusive lock back."""
@@ -41,5 +58,20 @@ def hold_file_lock(path: Path) -> Iterator[None]:
             yield
         finally:
             unlock_descriptor(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def try_file_lock(path: Path) -> Iterator[bool]:
+    """Hold the exclusive lock of `path` for the length of the block if it is free; tells whether it was."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        taken = try_lock_descriptor(descriptor)
+        try:
+            yield taken
+        finally:
+            if taken:
+                unlock_descriptor(descriptor)
     finally:
         os.close(descriptor)

@@ -1,0 +1,56 @@
+"""One tool call from a command: progress on stderr, the answer back, errors raised."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from datasteward.calling import ToolAnswer
+from datasteward.errors import ToolError
+from datasteward.tooling import Caller, Progress
+from datasteward_cli.app import Scope
+from datasteward_cli.composition import open_tools
+
+CALLER = Caller(front_end="cli", name="steward", is_model=False)
+
+
+def call_tool(scope: Scope, name: str, arguments: Mapping[str, Any]) -> ToolAnswer:
+    """The tool's answer; raises `ToolError` for an error answer."""
+    return asyncio.run(_call(scope, name, arguments))
+
+
+async def _call(scope: Scope, name: str, arguments: Mapping[str, Any]) -> ToolAnswer:
+    async with open_tools(
+        scope.workspace, scope.settings, front_end="cli", name="steward", is_model=False, no_owner=scope.no_owner
+    ) as tools:
+        progress = _Progress()
+        answer = await tools.call(name, arguments, CALLER, progress.show)
+        progress.clear()
+    if answer.is_error:
+        facts = answer.structured
+        raise ToolError(
+            str(facts.get("message") or answer.text),
+            code=answer.code or "runtime",
+            hint=facts.get("hint"),
+            position=facts.get("position"),
+        )
+    return answer
+
+
+class _Progress:
+    """A line on stderr that is drawn over, only on a terminal."""
+
+    def __init__(self) -> None:
+        self._width = 0
+
+    async def show(self, progress: Progress) -> None:
+        if sys.stderr.isatty():
+            share = f"{progress.done / progress.total:.0%} " if progress.total else ""
+            text = f"{share}{progress.message}"[:100]
+            sys.stderr.write(f"\r{text.ljust(self._width)}")
+            sys.stderr.flush()
+            self._width = len(text)
+
+    def clear(self) -> None:
+        if self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
