@@ -100,12 +100,12 @@ class StateDatabase:
 
 def _split_script(script: str) -> Iterator[str]:
     buffer = ""
-    for line in script.splitlines(keepends=True):
-        buffer += line
+    for piece in script.split(";")[:-1] if script.rstrip().endswith(";") else script.split(";"):
+        buffer += f"{piece};"
         if sqlite3.complete_statement(buffer):
             yield buffer
             buffer = ""
-    if buffer.strip():
+    if buffer.strip(" ;\n\t"):
         yield buffer
 
 

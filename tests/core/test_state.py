@@ -1,0 +1,41 @@
+"""The state database commits whole blocks, refuses newer versions and names what is wrong with a file."""
+
+from pathlib import Path
+
+import pytest
+
+from datasteward.errors import ConfigError
+from datasteward.state import StateDatabase
+
+
+def test_a_block_that_raises_leaves_nothing(tmp_path: Path) -> None:
+    state = StateDatabase(tmp_path / "state.sqlite")
+    state.migrate("things", ("CREATE TABLE things (x INTEGER);",))
+    with pytest.raises(RuntimeError), state.connection() as connection:
+        connection.execute("INSERT INTO things VALUES (1)")
+        raise RuntimeError
+    with state.connection(write=False) as connection:
+        assert connection.execute("SELECT count(*) FROM things").fetchone() == (0,)
+    state.close()
+
+
+def test_migrations_run_once_and_newer_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    scripts = ("CREATE TABLE a (x INTEGER);", "ALTER TABLE a ADD COLUMN y INTEGER; INSERT INTO a VALUES (1, 2);")
+    for _ in range(2):
+        state = StateDatabase(path)
+        state.migrate("a", scripts)
+        with state.connection(write=False) as connection:
+            assert connection.execute("SELECT * FROM a").fetchall() == [(1, 2)]
+        state.close()
+    old = StateDatabase(path)
+    with pytest.raises(ConfigError, match="version 2"):
+        old.migrate("a", scripts[:1])
+    old.close()
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    path.write_bytes(b"not a database at all, but long enough to look like one" * 20)
+    with pytest.raises(ConfigError, match="damaged"):
+        StateDatabase(path).migrate("a", ("CREATE TABLE a (x INTEGER);",))
