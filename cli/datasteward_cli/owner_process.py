@@ -66,11 +66,13 @@ async def _run(workspace: Workspace, settings: Settings, listener: socket.socket
 
 
 def _stop_on_signals() -> None:
+    """SIGTERM ends the serving; children's ends are ours to see, whatever our parent ignored."""
     import signal
 
     task = asyncio.current_task()
     assert task is not None
     if sys.platform != "win32":
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 

@@ -174,7 +174,7 @@ def parse_arguments(model: type[InputT], arguments: Mapping[str, Any], tool_name
         faults = [_describe_fault(fault, model) for fault in error.errors(include_url=False, include_input=False)]
         known = ", ".join(_argument_names(model))
         raise ToolError(
-            f"{tool_name}: {'; '.join(faults)}.", code="invalid_arguments", hint=f"Arguments: {known}."
+            f"{tool_name}: {'; '.join(faults)}", code="invalid_arguments", hint=f"Arguments: {known}."
         ) from error
 
 

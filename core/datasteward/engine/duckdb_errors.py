@@ -73,7 +73,7 @@ def _position(text: str, sql: str) -> int | None:
 
 
 def _near_names(text: str, names: Iterable[str]) -> str:
-    if "Did you mean" in text or "Candidate bindings" in text:
+    if "Candidate bindings" in text:
         return ""
     match = _MISSING.search(text)
     near = difflib.get_close_matches(match[1], list(names), n=3, cutoff=0.6) if match else []

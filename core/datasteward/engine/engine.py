@@ -200,7 +200,8 @@ class Engine:
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, DatastewardError):
             logger.error("background work failed", exc_info=error)
 
 

@@ -87,8 +87,7 @@ def _computed_facts(carriers: Sequence[Carrier], cursor: duckdb.DuckDBPyConnecti
             parts += [f"count(DISTINCT {name})", f"min({name})::VARCHAR", f"max({name})::VARCHAR"]
         else:
             parts += ["NULL", "NULL", "NULL"]
-    row = cursor.execute(f"SELECT {', '.join(parts)} FROM read_parquet({quote_text(str(path))})").fetchone()
-    assert row is not None
+    (row,) = cursor.execute(f"SELECT {', '.join(parts)} FROM read_parquet({quote_text(str(path))})").fetchall()
     return [
         ColumnFacts(nulls=row[i], distinct=row[i + 1], minimum=_short_fact(row[i + 2]), maximum=_short_fact(row[i + 3]))
         for i in range(0, len(row), 4)

@@ -64,9 +64,7 @@ def _body(handle: str, where: str | None, order_by: str | None) -> str:
 def _count(cursor: duckdb.DuckDBPyConnection, session: Session, handle: str, where: str | None) -> int:
     sql = f"SELECT count(*) {_body(handle, where, None)}"
     session.prepare(sql)
-    row = cursor.execute(sql).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(cursor.execute(sql).fetchall()[0][0])
 
 
 def _check_columns(names: list[str] | None, known: list[str], handle: str) -> str:

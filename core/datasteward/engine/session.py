@@ -10,7 +10,7 @@ import duckdb
 
 from datasteward.engine.carriers import quote_name
 from datasteward.engine.duckdb_errors import explain_duckdb_error
-from datasteward.engine.gate import AttachedCatalog, FileRules, Gate, GateReport, StatementFacts
+from datasteward.engine.gate import AttachedCatalog, FileRules, Gate, GateReport, NamedSource, StatementFacts
 from datasteward.engine.jobs import SourceUse, WorkerSettings
 from datasteward.engine.lockdown import open_reader
 from datasteward.engine.sources import Sources, SourceView
@@ -109,7 +109,7 @@ class Session:
             )
         for statement in report.statements:
             for source in statement.named_sources:
-                self._ensure_view(source.parts)
+                self._ensure_view(source)
         return [PreparedStatement(sql=s.text, kind=s.kind, sources=_sources_of(s)) for s in report.statements]
 
     def check(self, sql: str, *, for_write: bool) -> GateReport:
@@ -165,8 +165,8 @@ class Session:
             except duckdb.Error as error:
                 raise explain_duckdb_error(error, "") from error
 
-    def _ensure_view(self, parts: tuple[str, ...]) -> None:
-        view = self._sources.view(parts)
+    def _ensure_view(self, source: NamedSource) -> None:
+        view = self._sources.view(source)
         known = self._views.get(view.key)
         if known == view:
             return
