@@ -7,7 +7,7 @@ import duckdb
 from datasteward.changes.digest import digest_of
 from datasteward.changes.effects import describe_schema, describe_tables, find_irreversible
 from datasteward.changes.jobs import Body, CheckQuery, Measurement, PreviewJob, WriterPlace
-from datasteward.changes.model import CheckEffect, Fingerprint, Preview
+from datasteward.changes.model import CheckEffect, Preview
 from datasteward.changes.prints import stamp_database
 from datasteward.changes.record import UndoRecord, read_record
 from datasteward.changes.rows import read_row
@@ -87,8 +87,6 @@ def measure(job: PreviewJob) -> Measurement:
         earlier = [_count_breaks(session, check, is_after=False) for check in job.checks]
         measured = carry_out(session, work, staging=staging, prepared_files=None, known=None)
         try:
-            if work.record is not None:
-                refuse_if_built_upon(work.record, measured.base)
             return Measurement(
                 preview=_preview(session, work, measured, job.checks, earlier),
                 base=measured.base,
@@ -97,29 +95,6 @@ def measure(job: PreviewJob) -> Measurement:
             )
         finally:
             session.work.execute("ROLLBACK")
-
-
-def refuse_if_built_upon(record: UndoRecord, base: Fingerprint) -> None:
-    """Raise `ToolError` (conflict) unless everything is exactly as the change left it."""
-    now = {(p.kind, p.schema_name, p.name): p for p in base.objects}
-    for left in record.result.objects:
-        found = now.get((left.kind, left.schema_name, left.name))
-        if found != left:
-            name = left.name if left.schema_name in {"main", left.name} else f"{left.schema_name}.{left.name}"
-            raise ToolError(
-                f"{left.kind} {name} has changed since {record.change} was applied.",
-                code="conflict",
-                hint="Take back what changed it first; nothing was changed.",
-            )
-    files = {p.path: p for p in base.files}
-    for image in record.files:
-        file = files.get(image.path)
-        if file is None or (file.sha256 if file.exists else "") != image.sha256_after:
-            raise ToolError(
-                f"The file {image.path} has changed since {record.change} was applied.",
-                code="conflict",
-                hint="Nothing was changed.",
-            )
 
 
 def _preview(

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from datasteward.changes.catalog import TableShape
-from datasteward.changes.model import FileEffect
+from datasteward.changes.model import FileEffect, Fingerprint
 from datasteward.changes.names import hash_columns, qualify, quote_name
 from datasteward.changes.narrowing import Narrowing
 from datasteward.changes.record import ObjectImage, RowImages, UndoRecord
@@ -21,6 +21,29 @@ from datasteward.changes.session import RECORD, Session
 from datasteward.errors import ToolError
 
 _DROP_ORDER = {"view": 0, "macro": 1, "table": 2, "sequence": 3, "type": 4, "schema": 5}
+
+
+def refuse_if_built_upon(record: UndoRecord, base: Fingerprint) -> None:
+    """Raise `ToolError` (conflict) unless everything is exactly as the change left it."""
+    now = {(p.kind, p.schema_name, p.name): p for p in base.objects}
+    for left in record.result.objects:
+        found = now.get((left.kind, left.schema_name, left.name))
+        if found != left:
+            name = left.name if left.schema_name in {"main", left.name} else f"{left.schema_name}.{left.name}"
+            raise ToolError(
+                f"{left.kind} {name} has changed since {record.change} was applied.",
+                code="conflict",
+                hint="Take back what changed it first; nothing was changed.",
+            )
+    files = {p.path: p for p in base.files}
+    for image in record.files:
+        file = files.get(image.path)
+        if file is None or (file.sha256 if file.exists else "") != image.sha256_after:
+            raise ToolError(
+                f"The file {image.path} has changed since {record.change} was applied.",
+                code="conflict",
+                hint="Nothing was changed.",
+            )
 
 
 def narrow_by_record(session: Session, record: UndoRecord, shape: TableShape) -> Narrowing | None:

@@ -22,7 +22,7 @@ from datasteward.changes.names import qualify
 from datasteward.changes.narrowing import Narrowing, make_parser, narrow
 from datasteward.changes.prints import print_files, print_object
 from datasteward.changes.record import UndoRecord
-from datasteward.changes.restore import narrow_by_record, restore, restored_files
+from datasteward.changes.restore import narrow_by_record, refuse_if_built_upon, restore, restored_files
 from datasteward.changes.rowdiff import Candidates, RowDiff, compare_rows, note_candidates
 from datasteward.changes.rows import read_number
 from datasteward.changes.session import Session
@@ -106,6 +106,8 @@ def carry_out(
     """
     shapes = read_tables(session.before, session.catalog)
     objects = read_objects(session.before, session.catalog)
+    if work.record is not None:
+        known = _require_unchanged(session, work.record, shapes, objects)
     targets = _row_targets(work, shapes)
     candidates = [_note(session, work, shapes[t], i, len(targets)) for i, t in enumerate(targets)]
     session.work.execute("BEGIN TRANSACTION")
@@ -147,6 +149,25 @@ def carry_out(
         expected=Fingerprint(engine=duckdb.__version__, objects=tuple(after_objects)),
         seconds=seconds,
     )
+
+
+def _require_unchanged(
+    session: Session,
+    record: UndoRecord,
+    shapes: Mapping[tuple[str, str], TableShape],
+    objects: Mapping[ObjectKey, CatalogObject],
+) -> Fingerprint:
+    """The exact state now, which must be the one that the change left; raises `ToolError` (conflict)."""
+    prints = []
+    for left in record.result.objects:
+        key: ObjectKey = (left.kind, left.schema_name, left.name)
+        shape = shapes.get((left.schema_name, left.name)) if left.kind == "table" else None
+        prints.append(print_object(objects.get(key), key, session.before, session.catalog, shape))
+    now = Fingerprint(
+        engine=duckdb.__version__, objects=tuple(prints), files=print_files([f.path for f in record.files])
+    )
+    refuse_if_built_upon(record, now)
+    return now
 
 
 def _identity(found: CatalogObject | None) -> tuple[int, str] | None:

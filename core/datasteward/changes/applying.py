@@ -1,0 +1,293 @@
+"""Applying approved changes one at a time in a workspace, and settling what an interruption left open."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from datasteward.changes.claims import release_apply_lock, try_hold_apply_lock
+from datasteward.changes.crash import crash_point
+from datasteward.changes.digest import digest_of
+from datasteward.changes.history import JournalWriter
+from datasteward.changes.jobs import (
+    OUTCOME,
+    Applied,
+    ApplyJob,
+    Body,
+    Failed,
+    Moved,
+    NotApplied,
+    ReceiptJob,
+    WriterPlace,
+)
+from datasteward.changes.model import ChangeStatus, Proposal
+from datasteward.changes.policy import PolicySettings
+from datasteward.changes.ports import WriterHost
+from datasteward.changes.signatures import refuse_unsigned
+from datasteward.changes.store import ChangeRow, ChangeStore
+from datasteward.errors import EngineFault, ToolError
+
+LOCK_WAIT_SECONDS = 60.0
+LOCK_POLL_SECONDS = 0.05
+RETRYABLE = frozenset({"busy", "disk_full", "timeout", "cancelled", "unavailable"})
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applying:
+    """The one place that turns an approval into a committed change."""
+
+    store: ChangeStore
+    history: JournalWriter
+    writer: WriterHost
+    place: WriterPlace
+    policy: PolicySettings
+    timeout_seconds: float
+
+    @property
+    def state_folder(self) -> Path:
+        """`.steward`."""
+        return Path(self.place.state_folder)
+
+    async def apply(self, number: int) -> Moved | None:
+        """Apply the change if it is approved; returns the new measurement when what it touches has moved.
+
+        A change in another state is left alone. Raises `ToolError` when it could not be applied now.
+        """
+        crash_point("apply.before_claim")
+        lock = await self._hold_lock()
+        try:
+            row = await _in_thread(lambda: self.store.get(number))
+            if row.summary.status in {"applying", "unknown"} and row.attempt is not None:
+                await self._settle_interrupted(row)
+                row = await _in_thread(lambda: self.store.get(number))
+            if row.summary.status != "approved":
+                return None
+            attempt = await _in_thread(lambda: self._claim(number))
+            crash_point("apply.after_claim")
+            return await self._run(number, row, attempt)
+        finally:
+            release_apply_lock(lock)
+            await _in_thread(self.history.flush)
+
+    async def recover(self) -> tuple[int, ...]:
+        """Settle every change whose applying was interrupted; leaves them alone while a live process applies."""
+        open_rows = await _in_thread(lambda: self.store.summaries(("applying", "unknown"), limit=1000))
+        if not open_rows:
+            return ()
+        lock = await _in_thread(lambda: try_hold_apply_lock(self.state_folder))
+        if lock is None:
+            return ()
+        settled = []
+        try:
+            for summary in open_rows:
+                number = summary.number
+                row = await _in_thread(partial(self.store.get, number))
+                if row.summary.status in {"applying", "unknown"} and row.attempt is not None:
+                    await self._settle_interrupted(row)
+                    settled.append(number)
+        finally:
+            release_apply_lock(lock)
+        return tuple(settled)
+
+    async def _hold_lock(self) -> int:
+        with anyio.move_on_after(LOCK_WAIT_SECONDS):
+            while True:
+                lock = await _in_thread(lambda: try_hold_apply_lock(self.state_folder))
+                if lock is not None:
+                    return lock
+                await anyio.sleep(LOCK_POLL_SECONDS)
+        raise ToolError(
+            f"Another change was still being applied after {LOCK_WAIT_SECONDS:.0f} seconds.",
+            code="busy",
+            hint="Ask for the state again; the approval is kept.",
+        )
+
+    def _claim(self, number: int) -> str:
+        with self.store.transaction() as moves:
+            moves.expire()
+            row = moves.get(number)
+            self._verify(moves.connection, row)
+            attempt = moves.claim(number)
+            moves.note(number, "change.applying", {"attempt": attempt, "digest": row.summary.digest})
+        return attempt
+
+    def _verify(self, connection: sqlite3.Connection, row: ChangeRow) -> None:
+        approval, digest = row.approval, digest_of(row.proposal)
+        sound = (
+            approval is not None
+            and approval.verdict == "approve"
+            and approval.change == row.summary.handle
+            and approval.digest == digest == row.summary.digest
+        )
+        if not sound:
+            raise ToolError(
+                f"The approval of {row.summary.handle} is not for this change; it is not applied.", code="forbidden"
+            )
+        assert approval is not None
+        refuse_unsigned(connection, self.state_folder, self.policy, approval)
+
+    async def _run(self, number: int, row: ChangeRow, attempt: str) -> Moved | None:
+        job = ApplyJob(
+            place=self.place,
+            body=body_of(row.proposal, await _in_thread(lambda: self._record_path(row))),
+            change=row.summary.handle,
+            attempt=attempt,
+            digest=row.summary.digest,
+            base=row.proposal.base,
+            expected=row.proposal.expected,
+            stamp=row.stamp,
+            files=row.proposal.preview.files,
+            staging_name=row.staging,
+        )
+        crash_point("apply.before_writer")
+        try:
+            text = await self.writer.run(job.model_dump_json(), timeout_seconds=self.timeout_seconds)
+        except EngineFault:
+            row = await _in_thread(lambda: self.store.get(number))
+            await self._settle_interrupted(row)
+            return None
+        except ToolError as error:
+            failed = Failed(code=error.code, message=error.message)
+            await _in_thread(lambda: self._settle_failed(number, attempt, failed))
+            raise
+        crash_point("apply.after_writer")
+        outcome = OUTCOME.validate_json(text)
+        match outcome:
+            case Applied():
+                await _in_thread(lambda: self._settle_applied(number, attempt, row.proposal, outcome))
+            case Moved():
+                await _in_thread(lambda: self._settle(number, attempt, "moved", outcome.reason))
+                return outcome
+            case Failed():
+                await _in_thread(lambda: self._settle_failed(number, attempt, outcome))
+                raise ToolError(outcome.message, code=outcome.code, hint=outcome.hint)
+            case _:
+                raise EngineFault(f"the writer answered {outcome.outcome} to an apply job")
+        return None
+
+    def _record_path(self, row: ChangeRow) -> str | None:
+        if row.summary.undo_of is None:
+            return None
+        original = self.store.get(row.summary.undo_of).applied
+        return original.record_path if original else None
+
+    def _settle_applied(self, number: int, attempt: str, proposal: Proposal, applied: Applied) -> None:
+        crash_point("apply.before_settle")
+        with self.store.transaction() as moves:
+            moves.settle_applied(number, attempt, applied, touched_objects(proposal))
+            moves.note(
+                number,
+                "change.applied",
+                {
+                    "attempt": applied.attempt,
+                    "record_hash": applied.record_hash,
+                    "proven": applied.proven,
+                    "seconds": applied.seconds,
+                    "was_interrupted": not applied.is_new,
+                },
+            )
+        crash_point("apply.after_settle")
+
+    def _settle(self, number: int, attempt: str, status: ChangeStatus, message: str) -> None:
+        with self.store.transaction() as moves:
+            moves.settle_other(number, attempt, status, message, keeps_claim=status == "unknown")
+            moves.note(number, f"change.{'interrupted' if status == 'approved' else status}", {"message": message})
+
+    def _settle_failed(self, number: int, attempt: str, failed: Failed) -> None:
+        self._settle(number, attempt, "approved" if failed.code in RETRYABLE else "failed", failed.message)
+
+    async def _settle_interrupted(self, row: ChangeRow) -> None:
+        """Take the claim away first, then look for the receipt: what did not commit by then never will."""
+        number, attempt = row.summary.number, row.attempt
+        assert attempt is not None
+
+        def revoke() -> str:
+            with self.store.transaction() as moves:
+                return moves.revoke(number, attempt)
+
+        owner = await _in_thread(revoke)
+        job = ReceiptJob(
+            place=self.place,
+            change=row.summary.handle,
+            attempt=attempt,
+            digest=row.summary.digest,
+            files=row.proposal.preview.files,
+        )
+        try:
+            text = await self.writer.run(job.model_dump_json(), timeout_seconds=self.timeout_seconds)
+            outcome = OUTCOME.validate_json(text)
+        except (EngineFault, ToolError) as error:
+            reason = f"whether it was applied is not known yet: {error.message}"
+            await _in_thread(lambda: self._settle(number, owner, "unknown", reason))
+            return
+        match outcome:
+            case Applied():
+                await _in_thread(lambda: self._settle_applied(number, owner, row.proposal, outcome))
+            case NotApplied():
+                reason = "an attempt was interrupted before it changed anything"
+                await _in_thread(lambda: self._settle(number, owner, "approved", reason))
+            case _:
+                detail = outcome.message if isinstance(outcome, Failed) else outcome.outcome
+                reason = f"whether it was applied is not known yet: {detail}"
+                await _in_thread(lambda: self._settle(number, owner, "unknown", reason))
+
+    def prune(self) -> None:
+        """Remove undo records beyond age and quota, and staged files of changes that are closed."""
+        self._prune_staging()
+        folder = self.state_folder / "undo"
+        if not folder.is_dir():
+            return
+        records = sorted(folder.glob("c*-*"), key=lambda p: p.stat().st_mtime, reverse=True)
+        oldest = self.store.now() - self.policy.undo_days * 86400
+        total = 0
+        for position, path in enumerate(records):
+            facts = path.stat()
+            total += facts.st_size
+            if position and (facts.st_mtime < oldest or total > self.policy.undo_bytes):
+                path.unlink(missing_ok=True)
+
+    def _prune_staging(self) -> None:
+        folder = self.state_folder / "staging"
+        if not folder.is_dir():
+            return
+        open_rows = self.store.summaries(("waiting", "approved", "applying", "unknown"), limit=100_000)
+        kept = {self.store.get(s.number).staging for s in open_rows}
+        newest = self.store.now() - 3600
+        for path in folder.iterdir():
+            if path.name not in kept and path.stat().st_mtime < newest:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def body_of(proposal: Proposal, record_path: str | None) -> Body:
+    """What the writer carries out for a proposal."""
+    return Body(
+        statements=proposal.statements,
+        parameters=proposal.parameters,
+        sources=proposal.sources,
+        record_path=record_path,
+        record_hash=proposal.undo.record_hash if proposal.undo else None,
+        frozen_at=proposal.frozen_at,
+    )
+
+
+def touched_objects(proposal: Proposal) -> tuple[str, ...]:
+    """Names of everything a change alters, by which later changes are found to build on it."""
+    before = {(p.kind, p.schema_name, p.name): p for p in proposal.base.objects}
+    changed = [
+        f"{p.schema_name}.{p.name}"
+        for p in proposal.expected.objects
+        if before.get((p.kind, p.schema_name, p.name)) != p
+    ]
+    return (*changed, *(f"file:{f.path}" for f in proposal.preview.files))
+
+
+async def _in_thread(function: Callable[[], T]) -> T:
+    return await anyio.to_thread.run_sync(function)
