@@ -4,14 +4,16 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from datasteward.errors import ConfigError, DatastewardError, ToolError
-from datasteward.settings import Settings, load_settings
 from datasteward.workspace import Workspace, find_workspace
 from datasteward_cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from datasteward.settings import Settings
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("datasteward_cli.data_commands:query", "Run SQL and print the rows."),
@@ -39,8 +41,10 @@ class Scope:
         return find_workspace(self._folder)
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> "Settings":
         """Its settings; raises `ConfigError` naming the fault."""
+        from datasteward.settings import load_settings
+
         return load_settings(self.workspace)
 
 

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from datasteward.callers import Caller, Progress
 from datasteward.calling import ToolAnswer
 from datasteward.errors import ToolError
-from datasteward.tooling import Caller, Progress
 from datasteward_cli.app import Scope
 from datasteward_cli.composition import open_tools
 
@@ -21,7 +21,7 @@ def call_tool(scope: Scope, name: str, arguments: Mapping[str, Any]) -> ToolAnsw
 
 async def _call(scope: Scope, name: str, arguments: Mapping[str, Any]) -> ToolAnswer:
     async with open_tools(
-        scope.workspace, scope.settings, front_end="cli", name="steward", is_model=False, no_owner=scope.no_owner
+        scope.workspace, front_end="cli", name="steward", is_model=False, no_owner=scope.no_owner
     ) as tools:
         progress = _Progress()
         answer = await tools.call(name, arguments, CALLER, progress.show)

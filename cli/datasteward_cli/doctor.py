@@ -122,17 +122,23 @@ def _database(scope: Scope) -> Iterator[Finding]:
 
     path = scope.settings.database_path(scope.workspace)
     if not path.exists():
-        yield Finding(level="ok", subject="database", text=f"{path.name} does not exist yet; the first approved write makes it")
+        yield Finding(
+            level="ok", subject="database", text=f"{path.name} does not exist yet; the first approved write makes it"
+        )
         return
     try:
         duckdb.connect(str(path), read_only=True).close()
     except duckdb.IOException as error:
         held = "lock" in str(error).lower()
         mend = "Close it in the program named, or wait." if held else "Restore the file from a copy."
-        yield Finding(level="note" if held else "problem", subject="database", text=str(error).splitlines()[0], mend=mend)
+        yield Finding(
+            level="note" if held else "problem", subject="database", text=str(error).splitlines()[0], mend=mend
+        )
         return
     except duckdb.Error as error:
-        yield Finding(level="problem", subject="database", text=str(error).splitlines()[0], mend="Restore it from a copy.")
+        yield Finding(
+            level="problem", subject="database", text=str(error).splitlines()[0], mend="Restore it from a copy."
+        )
         return
     yield Finding(level="ok", subject="database", text=f"{path.name}, {path.stat().st_size:,} bytes, can be opened")
 
@@ -157,7 +163,9 @@ def _owner(scope: Scope) -> Iterator[Finding]:
             mend="steward owner stop; the next call starts the installed version.",
         )
         return
-    yield Finding(level="ok", subject="owner", text=f"process {status['process_id']}, {len(status['connections'])} connections")
+    yield Finding(
+        level="ok", subject="owner", text=f"process {status['process_id']}, {len(status['connections'])} connections"
+    )
 
 
 def _sandbox(scope: Scope) -> Iterator[Finding]:
@@ -165,7 +173,9 @@ def _sandbox(scope: Scope) -> Iterator[Finding]:
 
     known = landlock_version()
     if known:
-        yield Finding(level="ok", subject="sandbox", text=f"gate, locked settings, worker process, and Landlock version {known}")
+        yield Finding(
+            level="ok", subject="sandbox", text=f"gate, locked settings, worker process, and Landlock version {known}"
+        )
     else:
         yield Finding(
             level="note",
@@ -191,7 +201,10 @@ def _terminal(scope: Scope) -> Iterator[Finding]:
     encoding = (sys.stdout.encoding or "").lower()
     if encoding not in {"utf-8", "utf8"}:
         yield Finding(
-            level="note", subject="terminal", text=f"output encoding {encoding or 'unknown'}", mend="export PYTHONUTF8=1"
+            level="note",
+            subject="terminal",
+            text=f"output encoding {encoding or 'unknown'}",
+            mend="export PYTHONUTF8=1",
         )
     else:
         yield Finding(level="ok", subject="terminal", text=f"{size.columns} x {size.lines}, UTF-8")
@@ -201,4 +214,3 @@ def _optional(scope: Scope) -> Iterator[Finding]:
     for name, why in _OPTIONAL.items():
         if importlib.util.find_spec(name) is None:
             yield Finding(level="note", subject=name, text="not installed", mend=why)
-

@@ -77,9 +77,7 @@ async def _serve_http(scope: Scope, no_owner: bool, host: str, port: int, token:
     from datasteward_mcp.server import build_server
 
     settings = scope.settings
-    async with open_tools(
-        scope.workspace, settings, front_end="mcp", name="http", is_model=True, no_owner=no_owner
-    ) as tools:
+    async with open_tools(scope.workspace, front_end="mcp", name="http", is_model=True, no_owner=no_owner) as tools:
         await serve_http(
             build_server(tools),
             host=host,
@@ -93,7 +91,7 @@ async def _serve_http(scope: Scope, no_owner: bool, host: str, port: int, token:
 
 async def _serve_stdio(scope: Scope) -> None:
     """One process: the wire is moved to private descriptors first, so that nothing can print into it."""
-    from datasteward.tooling import Caller
+    from datasteward.callers import Caller
     from datasteward_cli.composition import open_local
     from datasteward_cli.stdio import open_stdio
     from datasteward_mcp.framing import serve_stream

@@ -6,35 +6,12 @@ import types
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from datasteward.callers import Caller, FrontEnd, Progress
 from datasteward.errors import ToolError
-
-FrontEnd = Literal["mcp", "cli", "tui", "agent"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who asks: the front end, the client's own name and version, its connection and process."""
-
-    front_end: FrontEnd
-    name: str
-    version: str = ""
-    connection: str = ""
-    process_id: int | None = None
-    is_model: bool = True
-    """True when what is returned will be read by a model, so that masking and lean views apply."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a call has come: `done` of `total` (None when unknown) and what is being done."""
-
-    done: float
-    total: float | None = None
-    message: str = ""
 
 
 async def _drop_progress(_: Progress) -> None:
@@ -61,7 +38,8 @@ class ToolOutput(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
-ServicesT = TypeVar("ServicesT")
+__all__ = ["Caller", "FrontEnd", "Progress", "Tool", "ToolContext", "ToolInput", "ToolOutput", "Toolset", "tool"]
+
 InputT = TypeVar("InputT", bound=ToolInput)
 OutputT = TypeVar("OutputT", bound=ToolOutput)
 

@@ -12,8 +12,8 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
+from datasteward.callers import Caller, Progress
 from datasteward.calling import ToolAnswer, ToolCaller, ToolDefinition
-from datasteward.tooling import Caller, Progress
 from datasteward_prompts.texts import read_text
 
 logger = logging.getLogger(__name__)

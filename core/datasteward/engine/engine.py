@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from datasteward.callers import Progress
 from datasteward.engine.jobs import (
     ParameterValues,
     QueryJob,
@@ -24,7 +25,6 @@ from datasteward.engine.results import ResultStore
 from datasteward.engine.worker_process import EventListener
 from datasteward.errors import Cancelled, DatastewardError, ToolError
 from datasteward.settings import LimitSettings, Settings
-from datasteward.tooling import Progress
 from datasteward.workspace import Workspace
 
 HEAD_GRACE_SECONDS = 0.7

@@ -52,9 +52,9 @@ class WorkerPool:
             self._give_back(worker)
 
     @asynccontextmanager
-    async def worker(self) -> AsyncIterator[WorkerProcess]:
-        """A worker for one call; given back, or replaced when it died, at the end of the block."""
-        chosen = await self._take()
+    async def worker(self, *, is_fresh: bool = False) -> AsyncIterator[WorkerProcess]:
+        """A worker for one call, newly started with `is_fresh`; given back, or replaced when it died, at the end."""
+        chosen = await self._take(is_fresh=is_fresh)
         try:
             yield chosen
         finally:
@@ -67,7 +67,7 @@ class WorkerPool:
         """
         for attempt in (1, 2):
             try:
-                async with self.worker() as worker:
+                async with self.worker(is_fresh=attempt == 2) as worker:
                     return await worker.call(operation, arguments, listen)
             except WorkerDied:
                 if attempt == 2:
@@ -129,12 +129,12 @@ class WorkerPool:
         """The live workers' process ids."""
         return tuple(pid for pid, w in self._workers.items() if w.is_alive)
 
-    async def _take(self) -> WorkerProcess:
+    async def _take(self, *, is_fresh: bool) -> WorkerProcess:
         while True:
             if self._is_closed:
                 raise EngineFault("The engine is shutting down.")
             if not self._paused:
-                while self._idle:
+                while self._idle and not is_fresh:
                     worker = self._idle.pop()
                     if worker.is_alive:
                         self._mark_used(worker)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from datasteward.engine.carriers import quote_name
+from datasteward.engine.carriers import quote_name, quote_text
 from datasteward.engine.duckdb_errors import explain_duckdb_error
 from datasteward.engine.gate import AttachedCatalog, FileRules, Gate, GateReport, NamedSource, StatementFacts
 from datasteward.engine.jobs import SourceUse, WorkerSettings
@@ -73,6 +73,10 @@ class Session:
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A cursor of its own on the locked connection; give it back with `close_cursor`."""
         cursor = self._open().cursor()
+        name = self.database_name
+        if name is not None:
+            path = quote_text(f"{quote_name(name)}.main,memory.main")
+            cursor.execute(f"SET search_path = {path}")
         with self._lock:
             self._cursors.append(cursor)
         return cursor

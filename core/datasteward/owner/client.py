@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
+from datasteward.callers import Caller, FrontEnd, Progress
 from datasteward.calling import Report, ToolAnswer, ToolDefinition
 from datasteward.errors import EngineFault, ToolError
 from datasteward.owner.address import attach, connect, owner_command, preamble
-from datasteward.tooling import Caller, FrontEnd, Progress
 from datasteward.workspace import Workspace
 
 MAX_LINE_BYTES = 64 * 2**20

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from datasteward.tooling import Caller, Progress
+from datasteward.callers import Caller, Progress
 
 if TYPE_CHECKING:
     from datasteward.owner.server import OwnerServer

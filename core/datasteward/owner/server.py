@@ -18,12 +18,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
+from datasteward.callers import Caller
 from datasteward.calling import ToolCaller
 from datasteward.errors import EngineFault
 from datasteward.owner.address import HAS_UNIX_SOCKETS, connect, make_private_folder
 from datasteward.owner.control import serve_control
 from datasteward.services import Services
-from datasteward.tooling import Caller
 
 MAX_LINE_BYTES = 16 * 2**20
 PREAMBLE_SECONDS = 5.0
