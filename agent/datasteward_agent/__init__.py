@@ -1,1 +1,1 @@
-"""datasteward_agent"""
+"""The agent: a loop over a model and a toolset that yields one typed event stream."""

@@ -1,1 +1,1 @@
-"""datasteward_prompts"""
+"""Every text a model reads, as Markdown files, and their one loader."""

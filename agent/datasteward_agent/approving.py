@@ -1,0 +1,164 @@
+"""What a run does about proposals: asks for a decision, waits, pauses or gives up, and picks up decisions later.
+
+Nothing here approves on its own. `desk.approve` is only called for ids that a person gave on the command line.
+"""
+
+from datasteward.errors import ToolError
+from datasteward_agent.conversation import say
+from datasteward_agent.events import ApprovalDecided, ApprovalRequested, Noticed, PlanDecided, UserSaid
+from datasteward_agent.fencing import fence
+from datasteward_agent.plans import find_deviations
+from datasteward_agent.proposals import Proposal
+from datasteward_agent.run_context import RunContext, RunStop
+from datasteward_agent.toolset import ApprovalDesk, ProposalState
+from datasteward_prompts.loading import load_prompt, render_prompt
+
+WAIT_STEP_SECONDS = 30.0
+_REFUSED = frozenset({"rejected", "denied", "expired"})
+
+
+async def handle_proposal(context: RunContext, tool: str, call_id: str, proposal: Proposal) -> str:
+    """The harness's words on a new proposal, for the model; may set `context.stop`."""
+    context.unproposed = None
+    if proposal.status != "waiting":
+        return _note_settled(context, tool, call_id, proposal.proposal_id, proposal.status, "")
+    context.emit(
+        ApprovalRequested(
+            proposal_id=proposal.proposal_id,
+            call_id=call_id,
+            tool=tool,
+            digest=proposal.digest,
+            summary=proposal.summary,
+        )
+    )
+    state = await _try_plan(context, proposal)
+    if state is not None and state.status != "waiting":
+        return await _finish(context, tool, call_id, state, "plan")
+    match context.options.on_waiting:
+        case "wait" if context.desk is not None:
+            state = await _wait(context.desk, proposal.proposal_id)
+            return await _finish(context, tool, call_id, state, "desk")
+        case "deny":
+            return await _give_up(context, tool, call_id, proposal.proposal_id)
+        case _:
+            if context.mode != "auto":
+                context.stop = RunStop("waiting", hint=f"steward changes show {proposal.proposal_id}")
+                return f"{proposal.proposal_id} waits for a person's decision; nothing is applied. The run pauses here."
+            return f"{proposal.proposal_id} waits for a person's decision; nothing is applied. Go on with other work."
+
+
+async def settle_waiting(context: RunContext, approvals: tuple[str, ...]) -> None:
+    """At the start of a resumed run: take up decisions made since; raises `RunStop` when one is still open."""
+    told: list[str] = []
+    for proposal_id in tuple(context.session.state.waiting):
+        state = await _look(context, proposal_id, approvals)
+        if state.status == "approved" and context.desk is not None:
+            context.emit(ApprovalDecided(proposal_id=proposal_id, status="approved", comment=state.comment))
+            state = await context.desk.apply(proposal_id)
+        if state.status in ("waiting", "approved"):
+            continue
+        by = "command_line" if proposal_id in approvals else "desk"
+        context.emit(ApprovalDecided(proposal_id=proposal_id, status=state.status, comment=state.comment, by=by))
+        if state.status in _REFUSED:
+            context.denied.append(f"{proposal_id}: {state.status}")
+        told.append(_tell(context, state))
+    told.extend(_settle_plan(context, approvals))
+    if told:
+        context.emit(UserSaid(message=say("\n\n".join(told), "harness")))
+    open_ids = tuple(context.session.state.waiting)
+    if open_ids and context.mode != "auto":
+        raise RunStop("waiting", hint=f"steward changes show {open_ids[0]}")
+
+
+def _settle_plan(context: RunContext, approvals: tuple[str, ...]) -> list[str]:
+    plan = context.session.state.pending_plan
+    if plan is None:
+        return []
+    if plan.plan_id not in approvals:
+        raise RunStop("waiting", hint=f"steward run --resume {context.session.session_id} --approve {plan.plan_id}")
+    context.emit(PlanDecided(plan=plan, verdict="approved"))
+    leave_plan_mode(context)
+    return [render_prompt(load_prompt("run_plan"), {"plan": plan.to_text()})]
+
+
+def leave_plan_mode(context: RunContext) -> None:
+    """An approved plan may be carried out: changes are proposed from here on."""
+    if context.mode == "plan":
+        context.mode = "ask"
+
+
+async def _look(context: RunContext, proposal_id: str, approvals: tuple[str, ...]) -> ProposalState:
+    if context.desk is None:
+        return ProposalState(proposal_id=proposal_id, status="waiting")
+    try:
+        if proposal_id in approvals:
+            return await context.desk.approve(proposal_id, "approved with steward run --approve")
+        if context.options.on_waiting == "wait":
+            return await _wait(context.desk, proposal_id)
+        return await context.desk.look(proposal_id)
+    except ToolError as error:
+        if error.code == "not_found":
+            return ProposalState(proposal_id=proposal_id, status="unknown", text=error.message)
+        raise
+
+
+async def _wait(desk: ApprovalDesk, proposal_id: str) -> ProposalState:
+    while True:
+        state = await desk.wait(proposal_id, WAIT_STEP_SECONDS)
+        if state.status != "waiting":
+            return state
+
+
+async def _try_plan(context: RunContext, proposal: Proposal) -> ProposalState | None:
+    plan = context.session.state.approved_plan
+    if plan is None or context.desk is None:
+        return None
+    strays = find_deviations(plan, proposal.writes)
+    if strays or not proposal.writes:
+        named = ", ".join(strays) or "datasets it does not name"
+        context.emit(Noticed(level="warning", text=f"{proposal.proposal_id} is not in plan {plan.plan_id}: {named}"))
+        return None
+    return await context.desk.grant(proposal.proposal_id, plan)
+
+
+async def _finish(context: RunContext, tool: str, call_id: str, state: ProposalState, by: str) -> str:
+    if state.status == "approved" and context.desk is not None:
+        state = await context.desk.apply(state.proposal_id)
+    context.emit(
+        ApprovalDecided(
+            proposal_id=state.proposal_id,
+            status=state.status,
+            comment=state.comment,
+            by="plan" if by == "plan" else "desk",
+        )
+    )
+    words = _note_settled(context, tool, call_id, state.proposal_id, state.status, state.comment)
+    return f"{words}\n{fence(state.text, source=state.proposal_id, mark=context.mark)}" if state.text else words
+
+
+async def _give_up(context: RunContext, tool: str, call_id: str, proposal_id: str) -> str:
+    reason = "nobody is there to decide, and the run denies what waits"
+    if context.desk is not None:
+        await context.desk.withdraw(proposal_id, reason)
+    context.emit(ApprovalDecided(proposal_id=proposal_id, status="denied", comment=reason, by="harness"))
+    context.deny(call_id, tool, f"{proposal_id}: {reason}", f"{tool}:waiting")
+    return f"{proposal_id} was denied: {reason}. Nothing was applied. Do not propose it again."
+
+
+def _note_settled(context: RunContext, tool: str, call_id: str, proposal_id: str, status: str, comment: str) -> str:
+    if status in _REFUSED:
+        context.deny(call_id, tool, f"{proposal_id} was {status}", f"{tool}:{proposal_id}")
+    elif status in ("failed", "moved", "unknown"):
+        context.failed_tools[tool] = status
+    elif status == "applied":
+        context.failed_tools.pop(tool, None)
+    said = f" The person says: {comment}" if comment else ""
+    return f"{proposal_id} is {status}.{said}"
+
+
+def _tell(context: RunContext, state: ProposalState) -> str:
+    if state.status in ("failed", "moved", "unknown"):
+        context.failed_tools["apply"] = state.status
+    said = f" The person says: {state.comment}" if state.comment else ""
+    block = f"\n{fence(state.text, source=state.proposal_id, mark=context.mark)}" if state.text else ""
+    return f"Decision on {state.proposal_id}: {state.status}.{said}{block}"

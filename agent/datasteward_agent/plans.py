@@ -1,0 +1,76 @@
+"""Plans: an agent's ordered steps, what a person made of them, and what an approval grants."""
+
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from datasteward.errors import ConfigError
+from datasteward_agent.conversation import Shape
+
+
+class PlanStep(Shape):
+    """One step: the datasets it reads and writes, why, and the effect that is expected."""
+
+    title: str = Field(min_length=1, max_length=200)
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    why: str = ""
+    expected: str = ""
+
+
+class Plan(Shape):
+    """Steps in order under a handle such as `p1`."""
+
+    plan_id: str = ""
+    goal: str = Field(min_length=1)
+    steps: tuple[PlanStep, ...] = Field(min_length=1, max_length=50)
+
+    @property
+    def writes(self) -> frozenset[str]:
+        """Every dataset that some step writes, in lower case."""
+        return frozenset(fold_name(w) for s in self.steps for w in s.writes)
+
+    def to_text(self) -> str:
+        """The plan as a numbered list."""
+        lines = [f"{self.plan_id or 'plan'}: {self.goal}"]
+        for number, step in enumerate(self.steps, 1):
+            facts = [
+                f"reads {', '.join(step.reads)}" if step.reads else "",
+                f"writes {', '.join(step.writes)}" if step.writes else "writes nothing",
+                f"expected: {step.expected}" if step.expected else "",
+                f"why: {step.why}" if step.why else "",
+            ]
+            lines.append(f"{number}. {step.title} ({'; '.join(f for f in facts if f)})")
+        return "\n".join(lines)
+
+
+class PlanDecision(Shape):
+    """A person's decision on the plan as they left it: steps edited, dropped or put in another order."""
+
+    verdict: Literal["approved", "rejected", "later"]
+    plan: Plan
+    comment: str = ""
+
+
+def fold_name(name: str) -> str:
+    """A dataset name for comparing: case and the schema `main` don't matter in DuckDB."""
+    folded = name.strip().strip('"').lower()
+    return folded.removeprefix("main.")
+
+
+def find_deviations(plan: Plan, writes: tuple[str, ...]) -> tuple[str, ...]:
+    """The datasets a change writes that no step of the approved plan names."""
+    return tuple(w for w in writes if fold_name(w) not in plan.writes)
+
+
+def parse_plan(text: str, origin: str) -> Plan:
+    """A plan from JSON as `--plan-only` printed it; raises `ConfigError` naming the fault."""
+    try:
+        return Plan.model_validate_json(text)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(p) for p in fault["loc"]) or "the file"
+        raise ConfigError(
+            f"{origin} is not a plan: {where}: {fault['msg']}.",
+            hint="steward run --plan-only --json prints one under the key 'plan'.",
+        ) from error
