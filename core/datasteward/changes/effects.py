@@ -289,4 +289,17 @@ def find_irreversible(measured: Measured) -> str | None:
             f"{keys[0][0]} {keys[0][2]} goes or changes, and DuckDB's catalog does not keep the defaults of its"
             " parameters, so it could not be made again exactly"
         )
+    return _find_tied_rows(measured.tables)
+
+
+def _find_tied_rows(tables: Sequence[TableChange]) -> str | None:
+    """DuckDB refuses to delete rows and the rows that refer to them in one transaction, which taking back would need."""
+    grown = {t.table.name: t for t in tables if t.diff is not None and t.diff.inserted}
+    for child in grown.values():
+        for parent in child.before.parents if child.before else ():
+            if parent in grown and parent != child.table.name:
+                return (
+                    f"it adds rows to {parent} and rows to {child.table.label} that may refer to them, which DuckDB"
+                    " cannot delete in one transaction; propose them as two changes"
+                )
     return None

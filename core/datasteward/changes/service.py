@@ -337,6 +337,10 @@ class ChangeService:
         self._history.flush()
         return public
 
+    def unlock_approver(self, passphrase: str) -> Ed25519PrivateKey:
+        """The approver's key, to be handed to `approve`; raises `ToolError` for a wrong passphrase."""
+        return unlock_key(self.state_folder, passphrase)
+
     def sign_policy(self, passphrase: str) -> str:
         """Sign the policy as it is now, so that its `allow` rules count; returns its digest."""
         digest = digest_of(self.policy)

@@ -1,0 +1,202 @@
+"""Altered, replayed, expired, raced and self-made approvals: none is applied."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+
+import pytest
+from tests.support.changes_workspace import ChangesWorkspace
+
+from datasteward.changes.model import Approval
+from datasteward.changes.policy import PolicyRule, PolicySettings
+from datasteward.changes.service import ChangeService
+from datasteward.errors import ConfigError, ToolError
+
+pytestmark = pytest.mark.anyio
+UPDATE = "UPDATE orders SET amount = amount * 2 WHERE customer = 3"
+PASSPHRASE = "correct horse battery"
+Forked = Callable[..., list[dict[str, object]]]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def tamper(workspace: ChangesWorkspace, sql: str, *values: object) -> None:
+    connection = sqlite3.connect(workspace.steward / "state.sqlite")
+    with connection:
+        connection.execute(sql, values)
+    connection.close()
+
+
+async def proposed(service: ChangeService, sql: str = UPDATE) -> tuple[str, str]:
+    report = await service.propose(sql, requested_by="mcp:agent")
+    return report.change, report.digest
+
+
+async def test_another_digest_than_the_one_shown_is_refused(workspace: ChangesWorkspace) -> None:
+    service = workspace.service()
+    change, _ = await proposed(service)
+    with pytest.raises(ToolError, match="its digest is another one"):
+        await service.approve(change, digest="0" * 64, by="ada", channel="terminal")
+
+
+@pytest.mark.parametrize("with_digest", [False, True])
+async def test_an_altered_proposal_is_not_applied(workspace: ChangesWorkspace, with_digest: bool) -> None:
+    service, before = workspace.service(), workspace.fingerprint()
+    change, digest = await proposed(service)
+    await approve_without_applying(service, change, digest)
+    row = await service.show(change)
+    statement = row.proposal.statements[0].model_copy(update={"sql": "DELETE FROM orders"})
+    altered = row.proposal.model_copy(update={"statements": (statement,)})
+    tamper(workspace, "UPDATE changes SET proposal = ?", altered.model_dump_json())
+    if with_digest:
+        from datasteward.changes.digest import digest_of
+
+        tamper(workspace, "UPDATE changes SET digest = ?", digest_of(altered))
+    with pytest.raises(ToolError, match="not for this change"):
+        await workspace.service().apply(change)
+    assert workspace.fingerprint() == before
+
+
+async def approve_without_applying(service: ChangeService, change: str, digest: str) -> None:
+    service._approve(int(change[1:]), digest, by="ada", channel="terminal", comment="", key=None)
+
+
+async def test_an_approval_cannot_be_replayed_on_another_change(workspace: ChangesWorkspace) -> None:
+    service = workspace.service()
+    first, digest = await proposed(service)
+    await service.approve(first, digest=digest, by="ada", channel="terminal")
+    second, _ = await proposed(service)
+    approval = json.dumps((await service.show(first)).approval.model_dump(mode="json"))  # type: ignore[union-attr]
+    sql = "UPDATE changes SET status = 'approved', approved_until = 9e9, approval = ? WHERE number = ?"
+    tamper(workspace, sql, approval, int(second[1:]))
+    before = workspace.fingerprint()
+    with pytest.raises(ToolError, match="not for this change"):
+        await workspace.service().apply(second)
+    assert workspace.fingerprint() == before
+
+
+async def test_an_applied_change_set_back_to_approved_is_not_applied_again(workspace: ChangesWorkspace) -> None:
+    service = workspace.service()
+    change, digest = await proposed(service, "INSERT INTO orders SELECT 9000 + id, 1, 1, 'x' FROM orders WHERE id < 3")
+    await service.approve(change, digest=digest, by="ada", channel="terminal")
+    after = workspace.fingerprint()
+    tamper(workspace, "UPDATE changes SET status = 'approved', applied = NULL, approved_until = 9e9")
+    assert (await workspace.service().apply(change)).status == "applied"
+    assert workspace.fingerprint() == after
+
+
+async def test_a_proposal_expires_and_setting_the_clock_back_does_not_help(workspace: ChangesWorkspace) -> None:
+    clock = Clock()
+    service = workspace.service(clock=clock)
+    change, digest = await proposed(service)
+    clock.seconds += 25 * 3600
+    assert (await service.status(change)).status == "expired"
+    clock.seconds -= 48 * 3600
+    with pytest.raises(ToolError, match="is expired"):
+        await workspace.service(clock=clock).approve(change, digest=digest, by="ada", channel="terminal")
+
+
+async def test_an_approval_that_waits_too_long_expires_even_on_a_clock_set_back(workspace: ChangesWorkspace) -> None:
+    clock = Clock()
+    service, before = workspace.service(clock=clock), workspace.fingerprint()
+    change, digest = await proposed(service)
+    await approve_without_applying(service, change, digest)
+    clock.seconds += 16 * 60
+    await service.summaries()
+    clock.seconds -= 3600
+    assert (await service.apply(change)).status == "expired"
+    assert workspace.fingerprint() == before
+
+
+async def test_with_a_key_nothing_is_approved_without_its_signature(workspace: ChangesWorkspace) -> None:
+    service = workspace.service()
+    service.make_approver(PASSPHRASE)
+    change, digest = await proposed(service)
+    for channel in ("terminal", "app", "headless"):
+        with pytest.raises(ToolError, match="signature"):
+            await service.approve(change, digest=digest, by="ada", channel=channel)  # type: ignore[arg-type]
+    with pytest.raises(ToolError, match="in the inbox"):
+        await service.approve(change, digest=digest, by="ada", channel="elicitation")
+    with pytest.raises(ToolError, match="passphrase"):
+        service.unlock_approver("wrong passphrase")
+    key = service.unlock_approver(PASSPHRASE)
+    report = await service.approve(change, digest=digest, by="ada", channel="terminal", key=key)
+    assert report.status == "applied"
+
+
+@pytest.mark.parametrize("remove", ["nothing", "file", "record"])
+async def test_an_approval_written_by_hand_is_not_applied(workspace: ChangesWorkspace, remove: str) -> None:
+    service, before = workspace.service(), workspace.fingerprint()
+    service.make_approver(PASSPHRASE)
+    change, digest = await proposed(service)
+    forged = Approval(
+        change=change, digest=digest, verdict="approve", by="ada", channel="terminal", at="", nonce="", signature="AAAA"
+    )
+    sql = "UPDATE changes SET status = 'approved', approved_until = 9e9, approval = ?"
+    tamper(workspace, sql, forged.model_dump_json())
+    if remove == "file":
+        (workspace.steward / "approver.pem").unlink()
+    elif remove == "record":
+        tamper(workspace, "DELETE FROM change_approver")
+    with pytest.raises(ToolError, match="signature"):
+        await workspace.service().apply(change)
+    assert workspace.fingerprint() == before
+
+
+async def test_a_second_key_is_refused(workspace: ChangesWorkspace) -> None:
+    service = workspace.service()
+    service.make_approver(PASSPHRASE)
+    with pytest.raises(ConfigError, match="exists already"):
+        service.make_approver(PASSPHRASE)
+
+
+async def test_with_a_key_the_policy_allows_only_what_was_signed(workspace: ChangesWorkspace) -> None:
+    policy = PolicySettings(rules=(PolicyRule(name="small", verdict="allow", kinds=("update",), max_rows=200),))
+    service = workspace.service(policy=policy)
+    service.make_approver(PASSPHRASE)
+    assert (await service.propose(UPDATE, requested_by="t")).status == "waiting"
+    service.sign_policy(PASSPHRASE)
+    assert (await service.propose(UPDATE, requested_by="t")).status == "applied"
+    wider = PolicySettings(rules=(PolicyRule(name="small", verdict="allow", kinds=("*",), max_rows=9999),))
+    assert (await workspace.service(policy=wider).propose(UPDATE, requested_by="t")).status == "waiting"
+
+
+def test_of_processes_that_approve_at_once_exactly_one_wins(workspace: ChangesWorkspace, forked: Forked) -> None:
+    root = str(workspace.root)
+    for _ in range(3):
+        before = workspace.run("SELECT sum(amount) FROM orders WHERE customer = 3")[0][0]
+        change = str(forked({"root": root, "do": "propose", "sql": UPDATE})[0]["said"])
+        answers = forked(*[{"root": root, "do": "approve", "change": change}] * 5)
+        assert [a.get("said") for a in answers].count("applied") == 1, answers
+        assert all(a.get("code") == "conflict" for a in answers if "said" not in a), answers
+        after = workspace.run("SELECT sum(amount) FROM orders WHERE customer = 3")[0][0]
+        assert after == 2 * before  # type: ignore[operator]
+
+
+def test_processes_that_apply_at_once_apply_once(workspace: ChangesWorkspace, forked: Forked) -> None:
+    root = str(workspace.root)
+    change = str(forked({"root": root, "do": "propose", "sql": UPDATE})[0]["said"])
+    forked({"root": root, "do": "approve", "change": change, "crash_at": "decide.after_record"})
+    answers = forked(*[{"root": root, "do": "apply", "change": change}] * 5)
+    assert [a.get("said") for a in answers] == ["applied"] * 5
+    assert workspace.receipts() == [change]
+    assert workspace.run("SELECT sum(amount) FROM orders WHERE customer = 3") == workspace.run(
+        "SELECT sum(i / 4)::DECIMAL(10, 2) * 2 FROM range(1000) AS r (i) WHERE i % 10 = 3"
+    )
+
+
+def test_an_approval_racing_a_rejection_has_one_outcome(workspace: ChangesWorkspace, forked: Forked) -> None:
+    root = str(workspace.root)
+    change = str(forked({"root": root, "do": "propose", "sql": UPDATE})[0]["said"])
+    answers = forked(
+        {"root": root, "do": "approve", "change": change}, {"root": root, "do": "reject", "change": change}
+    )
+    said = [a.get("said") for a in answers]
+    assert sorted(str(s) for s in said) in (["None", "applied"], ["None", "rejected"])
+    assert workspace.receipts() == ([change] if "applied" in said else [])
