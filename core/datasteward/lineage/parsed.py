@@ -14,7 +14,8 @@ from sqlglot.lineage import Node, lineage
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from datasteward.lineage.edges import Edge, OutputColumn, StatementKind, StatementLineage, Subtype
-from datasteward.lineage.schemas import Catalog, ColumnRef, DatasetKey
+from datasteward.lineage.rewriting import looks_like_file
+from datasteward.lineage.schemas import FILE_NAMESPACE, Catalog, ColumnRef, DatasetKey
 from datasteward.lineage.sql_tokens import read_tokens
 
 ANSWER = DatasetKey("query", "answer")
@@ -218,7 +219,10 @@ def _tables(tree: exp.Expr, catalog: Catalog) -> Iterator[DatasetKey]:
     seen: set[DatasetKey] = set()
     names = {c.alias for c in tree.find_all(exp.CTE)}
     for table in tree.find_all(exp.Table):
-        if not table.name or (table.name in names and not table.db):
+        is_function = isinstance(table.this, exp.Func)
+        if is_function and table.this.find(exp.Literal) is None:
+            continue
+        if not (table.name or is_function) or (table.name in names and not table.db):
             continue
         key = _key(table, catalog)
         if key not in seen:
@@ -250,6 +254,11 @@ def _path(table: exp.Table) -> tuple[str, ...]:
 
 
 def _key(table: exp.Table, catalog: Catalog) -> DatasetKey:
+    if isinstance(table.this, exp.Func):
+        literal = table.this.find(exp.Literal)
+        return DatasetKey(FILE_NAMESPACE, literal.name if literal is not None else table.this.sql())
+    if catalog.find(_path(table)) is None and looks_like_file(table.name):
+        return DatasetKey(FILE_NAMESPACE, table.name)
     return catalog.key_for(_path(table) or (table.sql(),))
 
 

@@ -187,7 +187,7 @@ def _track_brackets(tokens: Sequence[Token], index: int, clauses: list[str], ope
 
 
 def _is_table_place(tokens: Sequence[Token], index: int, clause: str, opener: str) -> bool:
-    if index == 0 or opener in _FROM_CALLS or not _looks_like_file(tokens[index].value):
+    if index == 0 or opener in _FROM_CALLS or not looks_like_file(tokens[index].value):
         return False
     before = tokens[index - 1]
     if before.is_word("from", "join"):
@@ -197,7 +197,8 @@ def _is_table_place(tokens: Sequence[Token], index: int, clause: str, opener: st
     return before.text == "," and clause in ("from", "join")
 
 
-def _looks_like_file(text: str) -> bool:
+def looks_like_file(text: str) -> bool:
+    """True for a text that is more likely a path or glob than a table's name."""
     return "/" in text or "*" in text or text.casefold().endswith(_FILE_SUFFIXES)
 
 

@@ -1,6 +1,7 @@
 """The shadow catalog: an in-memory DuckDB that holds schemas only and in which statements are bound, never run."""
 
 import json
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,7 +15,9 @@ from datasteward.lineage.schemas import Catalog, Column, Dataset
 from datasteward.lineage.sql_tokens import quote_name
 
 MAX_KEPT_SHADOWS = 8
+MAX_MADE_SCHEMAS = 4
 MEMORY_LIMIT = "256MB"
+_ABSENT_SCHEMA = re.compile(r"Schema with name (.+) does not exist")
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
@@ -74,6 +77,17 @@ class Shadow:
                 self._connection.execute("ROLLBACK")
 
     def _plan(self, sql: str) -> list[PlanNode]:
+        """Plan; a schema that only the target is named by is made on the way."""
+        for _ in range(MAX_MADE_SCHEMAS):
+            try:
+                return self._plan_once(sql)
+            except BindError as error:
+                absent = _ABSENT_SCHEMA.match(str(error))
+                if absent is None or not self._try(f"CREATE SCHEMA {quote_name(absent[1])}"):
+                    raise
+        return self._plan_once(sql)
+
+    def _plan_once(self, sql: str) -> list[PlanNode]:
         try:
             row = self._connection.execute("SELECT json_serialize_plan(?, optimize := false)", [sql]).fetchone()
         except duckdb.Error as error:
@@ -82,7 +96,7 @@ class Shadow:
         if reply["error"]:
             position = reply.get("position")
             raise BindError(
-                str(reply.get("error_message", "")),
+                str(reply.get("error_message", "")).split("\n", 1)[0],
                 kind=str(reply.get("error_type", "")),
                 position=int(position) if position is not None else None,
             )

@@ -1,0 +1,359 @@
+"""Lineage kept in the workspace's state database: datasets with their schemas over time, and edges with their runs."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from datasteward.lineage.edges import Confidence, Edge, StatementLineage, Subtype
+from datasteward.lineage.schemas import Column, ColumnRef, Dataset, DatasetKey, DatasetKind
+
+COMPONENT = "lineage"
+MAX_EDGES = 2_000_000
+SCRIPTS: tuple[str, ...] = (
+    """
+    CREATE TABLE lineage_dataset (
+        id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,
+        first_seen REAL NOT NULL, last_seen REAL NOT NULL, dropped_at REAL, renamed_to TEXT,
+        UNIQUE (namespace, name)
+    );
+    CREATE TABLE lineage_version (
+        dataset_id INTEGER NOT NULL REFERENCES lineage_dataset (id) ON DELETE CASCADE,
+        seen_at REAL NOT NULL, schema TEXT NOT NULL, run_id TEXT,
+        PRIMARY KEY (dataset_id, seen_at)
+    ) WITHOUT ROWID;
+    CREATE TABLE lineage_node (
+        id INTEGER PRIMARY KEY,
+        dataset_id INTEGER NOT NULL REFERENCES lineage_dataset (id) ON DELETE CASCADE,
+        column_name TEXT NOT NULL,
+        UNIQUE (dataset_id, column_name)
+    );
+    CREATE TABLE lineage_run (
+        id INTEGER PRIMARY KEY, run_id TEXT NOT NULL, statement_hash TEXT NOT NULL, job TEXT NOT NULL,
+        at REAL NOT NULL, confidence TEXT NOT NULL, notes TEXT NOT NULL
+    );
+    CREATE INDEX lineage_run_by_run ON lineage_run (run_id);
+    CREATE TABLE lineage_edge (
+        id INTEGER PRIMARY KEY, source INTEGER NOT NULL, target INTEGER NOT NULL, subtype TEXT NOT NULL,
+        masking INTEGER NOT NULL, expression TEXT, run INTEGER NOT NULL, statement_hash TEXT NOT NULL,
+        confidence TEXT NOT NULL, first_at REAL NOT NULL, last_at REAL NOT NULL, ended_at REAL,
+        UNIQUE (target, source, subtype, statement_hash)
+    );
+    CREATE INDEX lineage_edge_by_source ON lineage_edge (source, target);
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStamp:
+    """Which run an edge comes from: its id (a result, change or pipeline step), a job's name, and the time."""
+
+    run_id: str
+    at: float
+    job: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEdge:
+    """An edge as kept; times are seconds since 1970, `ended_at` tells that the target was replaced or dropped."""
+
+    edge: Edge
+    confidence: Confidence
+    run_id: str
+    statement_hash: str
+    first_at: float
+    last_at: float
+    ended_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetRecord:
+    """A dataset as last seen; `columns` are of the newest schema known."""
+
+    key: DatasetKey
+    kind: DatasetKind
+    columns: tuple[Column, ...]
+    first_seen: float
+    last_seen: float
+    dropped_at: float | None
+    renamed_to: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaVersion:
+    """The columns a dataset had from a moment on."""
+
+    seen_at: float
+    columns: tuple[Column, ...]
+    run_id: str | None
+
+
+def hash_statement(sql: str) -> str:
+    """SHA-256 of the statement without surrounding space and semicolons, in hexadecimal."""
+    return hashlib.sha256(sql.strip().rstrip(";").encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class LineageStore:
+    """Reads and writes lineage through one connection, inside the caller's transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._datasets: dict[DatasetKey, int] = {}
+        self._nodes: dict[ColumnRef, int] = {}
+
+    def record(
+        self,
+        lineage: StatementLineage,
+        stamp: RunStamp,
+        *,
+        statement_hash: str,
+        target_kind: DatasetKind = "table",
+        schemas: Iterable[Dataset] = (),
+    ) -> None:
+        """Keep a statement's edges, the schemas of what it touched and its changes of shape.
+
+        A statement that makes its target anew (CREATE TABLE AS, CREATE VIEW, an export) ends the edges the target had
+        before; INSERT, UPDATE and MERGE add. The same statement run again only moves the time on.
+        """
+        for dataset in schemas:
+            self.see_dataset(dataset, stamp)
+        cursor = self.connection.execute(
+            "INSERT INTO lineage_run (run_id, statement_hash, job, at, confidence, notes) VALUES (?, ?, ?, ?, ?, ?)",
+            (stamp.run_id, statement_hash, stamp.job, stamp.at, lineage.confidence, json.dumps(lineage.notes)),
+        )
+        run = int(cursor.lastrowid or 0)
+        if lineage.kind in ("create_table", "create_view", "copy_to", "select"):
+            self._end_edges_into(lineage.target, stamp.at, keep_hash=statement_hash)
+            target = Dataset(
+                namespace=lineage.target.namespace,
+                name=lineage.target.name,
+                kind=target_kind,
+                columns=lineage.output_schema,
+            )
+            self.see_dataset(target, stamp)
+        self._add_edges(lineage, stamp, run, statement_hash)
+        self._apply_changes(lineage, stamp)
+
+    def see_dataset(self, dataset: Dataset, stamp: RunStamp) -> None:
+        """Keep that the dataset exists and, if its columns differ from the newest version, a new version."""
+        dataset_id = self._dataset_id(dataset.key, dataset.kind, stamp.at)
+        self.connection.execute(
+            "UPDATE lineage_dataset SET kind = ?, last_seen = max(last_seen, ?), dropped_at = NULL WHERE id = ?",
+            (dataset.kind, stamp.at, dataset_id),
+        )
+        if not dataset.columns:
+            return
+        schema = json.dumps([[c.name, c.type] for c in dataset.columns], separators=(",", ":"))
+        newest = self.connection.execute(
+            "SELECT schema FROM lineage_version WHERE dataset_id = ? ORDER BY seen_at DESC LIMIT 1", (dataset_id,)
+        ).fetchone()
+        if newest is None or newest[0] != schema:
+            self.connection.execute(
+                "INSERT OR REPLACE INTO lineage_version VALUES (?, ?, ?, ?)",
+                (dataset_id, stamp.at, schema, stamp.run_id),
+            )
+
+    def dataset(self, key: DatasetKey) -> DatasetRecord | None:
+        """The dataset as last seen, or None when it never was."""
+        row = self.connection.execute(
+            "SELECT d.kind, d.first_seen, d.last_seen, d.dropped_at, d.renamed_to,"
+            " (SELECT schema FROM lineage_version v WHERE v.dataset_id = d.id ORDER BY seen_at DESC LIMIT 1)"
+            " FROM lineage_dataset d WHERE namespace = ? AND name = ?",
+            (key.namespace, key.name),
+        ).fetchone()
+        if row is None:
+            return None
+        return DatasetRecord(
+            key=key,
+            kind=row[0],
+            columns=_read_schema(row[5]),
+            first_seen=row[1],
+            last_seen=row[2],
+            dropped_at=row[3],
+            renamed_to=row[4],
+        )
+
+    def find_datasets(self, name: str) -> list[DatasetKey]:
+        """The datasets of that name in any namespace, without regard to case; the newest first."""
+        rows = self.connection.execute(
+            "SELECT namespace, name FROM lineage_dataset WHERE name = ? COLLATE NOCASE ORDER BY last_seen DESC", (name,)
+        )
+        return [DatasetKey(*row) for row in rows]
+
+    def list_datasets(self, limit: int = 1000) -> list[DatasetKey]:
+        """The datasets that exist, newest first."""
+        rows = self.connection.execute(
+            "SELECT namespace, name FROM lineage_dataset WHERE dropped_at IS NULL ORDER BY last_seen DESC LIMIT ?",
+            (limit,),
+        )
+        return [DatasetKey(*row) for row in rows]
+
+    def versions(self, key: DatasetKey) -> list[SchemaVersion]:
+        """Every schema the dataset was seen with, oldest first."""
+        rows = self.connection.execute(
+            "SELECT seen_at, schema, run_id FROM lineage_version v JOIN lineage_dataset d ON d.id = v.dataset_id"
+            " WHERE namespace = ? AND name = ? ORDER BY seen_at",
+            (key.namespace, key.name),
+        )
+        return [SchemaVersion(seen_at=r[0], columns=_read_schema(r[1]), run_id=r[2]) for r in rows]
+
+    def prune(self, *, before: float, max_edges: int = MAX_EDGES) -> int:
+        """Forget edges not seen since `before` that have ended, and the oldest beyond `max_edges`; the count."""
+        gone = self.connection.execute(
+            "DELETE FROM lineage_edge WHERE ended_at IS NOT NULL AND last_at < ?", (before,)
+        ).rowcount
+        excess = self.connection.execute("SELECT count(*) FROM lineage_edge").fetchone()[0] - max_edges
+        if excess > 0:
+            gone += self.connection.execute(
+                "DELETE FROM lineage_edge WHERE id IN (SELECT id FROM lineage_edge ORDER BY last_at LIMIT ?)", (excess,)
+            ).rowcount
+        self.connection.execute(
+            "DELETE FROM lineage_run WHERE at < ? AND id NOT IN (SELECT run FROM lineage_edge)", (before,)
+        )
+        return int(gone)
+
+    def _add_edges(self, lineage: StatementLineage, stamp: RunStamp, run: int, statement_hash: str) -> None:
+        rows = [
+            (
+                self._node_id(e.source, stamp.at),
+                self._node_id(e.target, stamp.at),
+                e.subtype,
+                e.masking,
+                e.expression,
+                run,
+                statement_hash,
+                lineage.confidence,
+                stamp.at,
+                stamp.at,
+            )
+            for e in lineage.edges
+        ]
+        self.connection.executemany(
+            "INSERT INTO lineage_edge (source, target, subtype, masking, expression, run, statement_hash, confidence,"
+            " first_at, last_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (target, source, subtype, statement_hash) DO UPDATE SET last_at = excluded.last_at,"
+            " run = excluded.run, masking = excluded.masking, expression = excluded.expression,"
+            " confidence = excluded.confidence, ended_at = NULL",
+            rows,
+        )
+
+    def _end_edges_into(self, key: DatasetKey, at: float, *, keep_hash: str = "", column: str | None = None) -> None:
+        self.connection.execute(
+            "UPDATE lineage_edge SET ended_at = ? WHERE ended_at IS NULL AND statement_hash <> ? AND target IN"
+            " (SELECT n.id FROM lineage_node n JOIN lineage_dataset d ON d.id = n.dataset_id"
+            "  WHERE d.namespace = ? AND d.name = ? AND (? IS NULL OR n.column_name = ?))",
+            (at, keep_hash, key.namespace, key.name, column, column),
+        )
+
+    def _apply_changes(self, lineage: StatementLineage, stamp: RunStamp) -> None:
+        for change in lineage.changes:
+            key = change.dataset
+            match change.kind:
+                case "drop":
+                    self._end_edges_into(key, stamp.at)
+                    self._mark_gone(key, stamp.at, renamed_to=None)
+                case "rename" if change.new_name:
+                    prefix = key.name.rpartition(".")[0]
+                    new = DatasetKey(key.namespace, f"{prefix}.{change.new_name}" if prefix else change.new_name)
+                    self._rename(key, new, stamp)
+                case "rename_column" if change.column and change.new_name:
+                    self._carry_on(ColumnRef(key, change.column), ColumnRef(key, change.new_name), stamp)
+                case "drop_column":
+                    self._end_edges_into(key, stamp.at, column=change.column)
+                case _:
+                    pass
+
+    def _rename(self, old: DatasetKey, new: DatasetKey, stamp: RunStamp) -> None:
+        known = self.dataset(old)
+        columns = known.columns if known else ()
+        kind: DatasetKind = known.kind if known else "table"
+        self._mark_gone(old, stamp.at, renamed_to=new.name)
+        self.see_dataset(Dataset(namespace=new.namespace, name=new.name, kind=kind, columns=columns), stamp)
+        for column in columns:
+            self._carry_on(ColumnRef(old, column.name), ColumnRef(new, column.name), stamp)
+
+    def _carry_on(self, old: ColumnRef, new: ColumnRef, stamp: RunStamp) -> None:
+        """History stays with the old name; an identity edge leads from it to the new one."""
+        edge = (self._node_id(old, stamp.at), self._node_id(new, stamp.at), "identity", False, "renamed")
+        self.connection.execute(
+            "INSERT OR IGNORE INTO lineage_edge (source, target, subtype, masking, expression, run, statement_hash,"
+            " confidence, first_at, last_at) VALUES (?, ?, ?, ?, ?, 0, 'rename', 'bound', ?, ?)",
+            (*edge, stamp.at, stamp.at),
+        )
+
+    def _mark_gone(self, key: DatasetKey, at: float, *, renamed_to: str | None) -> None:
+        self.connection.execute(
+            "UPDATE lineage_dataset SET dropped_at = ?, renamed_to = ? WHERE namespace = ? AND name = ?",
+            (at, renamed_to, key.namespace, key.name),
+        )
+
+    def _dataset_id(self, key: DatasetKey, kind: DatasetKind, at: float) -> int:
+        known = self._datasets.get(key)
+        if known is None:
+            self.connection.execute(
+                "INSERT OR IGNORE INTO lineage_dataset (namespace, name, kind, first_seen, last_seen)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (key.namespace, key.name, kind, at, at),
+            )
+            row = self.connection.execute(
+                "SELECT id FROM lineage_dataset WHERE namespace = ? AND name = ?", (key.namespace, key.name)
+            ).fetchone()
+            known = self._datasets[key] = int(row[0])
+        return known
+
+    def _node_id(self, ref: ColumnRef, at: float) -> int:
+        known = self._nodes.get(ref)
+        if known is None:
+            kind: DatasetKind = "file" if ref.dataset.namespace == "file" else "table"
+            dataset = self._dataset_id(ref.dataset, kind, at)
+            self.connection.execute(
+                "INSERT OR IGNORE INTO lineage_node (dataset_id, column_name) VALUES (?, ?)", (dataset, ref.column)
+            )
+            row = self.connection.execute(
+                "SELECT id FROM lineage_node WHERE dataset_id = ? AND column_name = ?", (dataset, ref.column)
+            ).fetchone()
+            known = self._nodes[ref] = int(row[0])
+        return known
+
+
+_EDGE_COLUMNS = (
+    "sd.namespace, sd.name, s.column_name, td.namespace, td.name, t.column_name, e.subtype, e.masking, e.expression,"
+    " e.confidence, coalesce(r.run_id, ''), e.statement_hash, e.first_at, e.last_at, e.ended_at"
+)
+_EDGE_JOINS = (
+    " JOIN lineage_node s ON s.id = e.source JOIN lineage_dataset sd ON sd.id = s.dataset_id"
+    " JOIN lineage_node t ON t.id = e.target JOIN lineage_dataset td ON td.id = t.dataset_id"
+    " LEFT JOIN lineage_run r ON r.id = e.run"
+)
+
+
+def read_edges(connection: sqlite3.Connection, edge_ids: Sequence[int]) -> list[StoredEdge]:
+    """The edges of these ids, in the order of the ids."""
+    rows = connection.execute(
+        f"SELECT e.id, {_EDGE_COLUMNS} FROM json_each(?) f CROSS JOIN lineage_edge e ON e.id = f.value {_EDGE_JOINS}",
+        (json.dumps(list(edge_ids)),),
+    )
+    by_id = {int(row[0]): _stored_edge(row[1:]) for row in rows}
+    return [by_id[i] for i in edge_ids if i in by_id]
+
+
+def _stored_edge(row: Sequence[object]) -> StoredEdge:
+    source = ColumnRef(DatasetKey(str(row[0]), str(row[1])), str(row[2]))
+    target = ColumnRef(DatasetKey(str(row[3]), str(row[4])), str(row[5]))
+    subtype: Subtype = row[6]  # type: ignore[assignment]  # written from the same Literal
+    confidence: Confidence = row[9]  # type: ignore[assignment]  # written from the same Literal
+    expression = str(row[8]) if row[8] is not None else None
+    return StoredEdge(
+        edge=Edge(source=source, target=target, subtype=subtype, masking=bool(row[7]), expression=expression),
+        confidence=confidence,
+        run_id=str(row[10]),
+        statement_hash=str(row[11]),
+        first_at=float(str(row[12])),
+        last_at=float(str(row[13])),
+        ended_at=float(str(row[14])) if row[14] is not None else None,
+    )
+
+
+def _read_schema(text: str | None) -> tuple[Column, ...]:
+    return tuple(Column(name=name, type=kind) for name, kind in json.loads(text)) if text else ()
