@@ -30,7 +30,7 @@ def do(forked: Forked, workspace: ChangesWorkspace, what: str, **more: str) -> d
 def journal_events(workspace: ChangesWorkspace, change: str) -> list[str]:
     journal = Journal(workspace.steward / "journal")
     assert journal.verify().is_intact
-    return [e.event for e in journal.read() if e.fields.get("change") == change]
+    return [e.event for e in journal.read() if e.fields.get("proposal") == change]
 
 
 @pytest.mark.parametrize("point", [p for p in POINTS if p.startswith("propose.")])

@@ -21,7 +21,7 @@ class JournalWriter:
         for event in self._store.unwritten_events():
             fields: dict[str, JsonLike] = {
                 **json.loads(json.dumps(dict(event.fields))),
-                "change": f"c{event.number}",
+                "proposal": f"c{event.number}",
                 "step": event.id,
             }
             entry = self._journal.append(event.event, fields)

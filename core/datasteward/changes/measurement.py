@@ -19,12 +19,12 @@ SEQUENCE_FUNCTIONS = frozenset({"nextval", "currval"})
 
 
 def session_settings(place: WriterPlace, frozen_at: str) -> SessionSettings:
-    """The settings of a session at this place; the staging folder is the only writable one."""
+    """The settings of a session at this place; what may be written there is the gate's to say."""
     state = Path(place.state_folder)
     return SessionSettings(
         database=Path(place.database),
         catalog=place.catalog,
-        allowed=(*(Path(r) for r in place.roots), state / "staging"),
+        allowed=(*(Path(r) for r in place.roots), state / "staging", state / "results", state / "cache"),
         temp_folder=state / "temp",
         memory_bytes=place.memory_bytes,
         threads=place.threads,

@@ -64,6 +64,7 @@ class StatementWork(Model):
 class SourceView(Model):
     """A name that the statements use and the catalog does not know: a result or a data file, with its query."""
 
+    schema_name: str = "main"
     name: str
     query: str
 

@@ -68,13 +68,12 @@ def open_session(
     root = duckdb.connect(":memory:")
     try:
         _attach(root, settings, images, record, create)
+        path = _make_sources(root, settings.catalog, sources)
         _lock(root, settings)
         work, before, probe = root.cursor(), root.cursor(), root.cursor()
         for cursor in (work, probe):
-            cursor.execute(f"USE {quote_name(settings.catalog)}")
+            cursor.execute(f"SET search_path = {quote_text(path)}")
             _freeze_time(cursor, settings.frozen_at)
-            for source in sources:
-                cursor.execute(f"CREATE TEMP VIEW {quote_name(source.name)} AS {source.query}")
         yield Session(catalog=settings.catalog, work=work, before=before, probe=probe, has_record=record is not None)
         for cursor in (probe, before, work):
             cursor.close()
@@ -103,6 +102,16 @@ def _attach(
         root.execute(f"ATTACH {quote_text(str(images))} AS {IMAGES}")
     if record is not None:
         root.execute(f"ATTACH {quote_text(str(record))} AS {RECORD} (READ_ONLY)")
+
+
+def _make_sources(root: duckdb.DuckDBPyConnection, catalog: str, sources: Sequence[SourceView]) -> str:
+    """Make the views that names outside the database stand for, and return the search path that finds them last."""
+    schemas = ["main", *dict.fromkeys(s.schema_name for s in sources if s.schema_name != "main")]
+    for schema in schemas[1:]:
+        root.execute(f"CREATE SCHEMA memory.{quote_name(schema)}")
+    for source in sources:
+        root.execute(f"CREATE VIEW memory.{quote_name(source.schema_name)}.{quote_name(source.name)} AS {source.query}")
+    return ",".join([f"{quote_name(catalog)}.main", *(f"memory.{quote_name(s)}" for s in schemas)])
 
 
 def _lock(root: duckdb.DuckDBPyConnection, settings: SessionSettings) -> None:

@@ -1,0 +1,55 @@
+"""The gate's report as work: which statements change something, and what of."""
+
+from datasteward.changes.model import StatementWork, TableName
+from datasteward.engine.gate_facts import GateReport, StatementFacts
+from datasteward.errors import ToolError
+
+
+def work_of_report(report: GateReport) -> tuple[StatementWork, ...]:
+    """The statements of a report made with intent `write`.
+
+    Raises `ToolError` with the gate's refusal, or when a statement changes nothing.
+    """
+    if report.refusal is not None:
+        refusal = report.refusal
+        raise ToolError(refusal.message, code=refusal.code, hint=refusal.hint, position=refusal.position)
+    if not report.statements:
+        raise ToolError("The text holds no statement.", code="invalid_arguments")
+    for facts in report.statements:
+        if facts.effect == "read":
+            raise ToolError(
+                "This statement reads and changes nothing.",
+                code="invalid_arguments",
+                hint="Use run_query for it, and propose only statements that change something.",
+                position=facts.start,
+            )
+    return tuple(_work_of(facts) for facts in report.statements)
+
+
+def _work_of(facts: StatementFacts) -> StatementWork:
+    targets = [f for f in facts.files if f.access == "write"]
+    return StatementWork(
+        sql=facts.text,
+        kind=facts.kind,
+        writes=tuple(
+            dict.fromkeys(
+                TableName(schema_name=w.schema, name=w.name) for w in facts.writes if w.kind in {"table", "view"}
+            )
+        ),
+        reads=tuple(
+            dict.fromkeys(
+                TableName(schema_name=r.parts[0] if len(r.parts) > 1 else "main", name=r.parts[-1])
+                for r in facts.reads
+                if r.kind in {"table", "view"}
+            )
+        ),
+        read_files=tuple(
+            dict.fromkeys(
+                [str(p) for f in facts.files if f.access == "read" for p in f.paths]
+                + [str(n.path) for n in facts.named_sources if n.path.is_file()]
+            )
+        ),
+        target_file=str(targets[0].paths[0]) if targets and len(targets[0].paths) == 1 else None,
+        target_text=targets[0].text if targets else None,
+        volatile=facts.volatile,
+    )
