@@ -6,6 +6,7 @@ from pathlib import Path
 
 from datasteward.changes.claims import hold_commit_lock, is_claimed
 from datasteward.changes.crash import crash_point
+from datasteward.changes.digest import file_sha256
 from datasteward.changes.jobs import Applied, ApplyJob, Moved, PreviewJob
 from datasteward.changes.measurement import load_work, measure, session_settings, staging_folder
 from datasteward.changes.model import Fingerprint, ObjectPrint
@@ -165,8 +166,8 @@ def _find_move(measured: Measured, job: ApplyJob) -> str | None:
             return f"the file {Path(file.path).name} has changed since the preview"
     for effect in job.files:
         staged = Path(effect.staged)
-        if effect.action != "removed" and not staged.is_file():
-            return "a staged file is gone"
+        if effect.action != "removed" and not (staged.is_file() and file_sha256(staged) == effect.sha256):
+            return f"the file staged for {Path(effect.path).name} is not the one that was approved"
     if measured.base.objects != job.base.objects or measured.expected != job.expected:
         return "the statements no longer have the effect that was approved: data they read has changed"
     return None

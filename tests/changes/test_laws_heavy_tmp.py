@@ -1,0 +1,192 @@
+"""Laws that hold for any change: the preview is the effect, and taking back restores the exact fingerprint."""
+
+import asyncio
+import random
+import tempfile
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.support.changes_workspace import ChangesWorkspace
+
+from datasteward.changes.service import ChangeReport
+from datasteward.errors import ToolError
+
+TABLES = (
+    "CREATE TABLE k (id INTEGER PRIMARY KEY, v INTEGER, s VARCHAR);"
+    "INSERT INTO k SELECT i, i % 4, 's' || (i % 3) FROM range(30) AS r (i);"
+    "CREATE TABLE h (v INTEGER, s VARCHAR, l INTEGER[]);"
+    "INSERT INTO h SELECT i % 3, 's' || (i % 2), [i % 2] FROM range(20) AS r (i)"
+)
+CONDITIONS = st.sampled_from(["true", "v = 1", "v > 1", "s = 's1'", "v IS NULL", "s LIKE '%x'", "false", "v % 2 = 0"])
+VALUES = st.sampled_from(["1", "v + 1", "NULL", "v", "7"])
+TEXTS = st.sampled_from(["s || 'x'", "s", "'s1'", "NULL"])
+TABLE = st.sampled_from(["k", "h"])
+UPDATES = st.builds("UPDATE {} SET v = {}, s = {} WHERE {}".format, TABLE, VALUES, TEXTS, CONDITIONS)
+DELETES = st.builds("DELETE FROM {} WHERE {}".format, TABLE, CONDITIONS)
+INSERTS = st.one_of(
+    st.builds("INSERT INTO h SELECT v, s, l FROM h WHERE {}".format, CONDITIONS),
+    st.builds("INSERT INTO k SELECT id + {}, v, s FROM k WHERE {}".format, st.integers(1000, 9000), CONDITIONS),
+    st.builds("INSERT INTO k VALUES ({}, 1, 'n') ON CONFLICT DO UPDATE SET v = 50".format, st.integers(0, 40)),
+    st.builds(
+        "MERGE INTO k USING (SELECT {} + i AS id FROM range(4) AS r (i)) AS n ON n.id = k.id WHEN MATCHED AND k.v = 1"
+        " THEN DELETE WHEN MATCHED THEN UPDATE SET v = 60 WHEN NOT MATCHED THEN INSERT VALUES (n.id, 0, 'm')".format,
+        st.integers(0, 40),
+    ),
+)
+KEYS = st.builds("UPDATE k SET id = id + 10000 WHERE {}".format, CONDITIONS)
+LISTS = st.builds("UPDATE h SET l = [5, v] WHERE {}".format, CONDITIONS)
+DDL = st.sampled_from(
+    [
+        "ALTER TABLE h ADD COLUMN extra INTEGER DEFAULT 3",
+        "CREATE OR REPLACE VIEW w AS SELECT v FROM k",
+        "CREATE OR REPLACE TABLE h AS SELECT 1 AS v, 's1' AS s, [1] AS l",
+        "CREATE TABLE IF NOT EXISTS extra AS SELECT * FROM k",
+    ]
+)
+STATEMENTS = st.one_of(UPDATES, DELETES, INSERTS, KEYS, LISTS)
+SCRIPTS = st.one_of(STATEMENTS, st.lists(STATEMENTS, min_size=2, max_size=3).map("; ".join))
+
+
+def difference(workspace: ChangesWorkspace, table: str, before: list[tuple[object, ...]]) -> tuple[int, int]:
+    """Rows that went and rows that came, counted by content."""
+    left = [repr(r) for r in before]
+    came = 0
+    for row in workspace.run(f"SELECT * FROM {table}"):
+        try:
+            left.remove(repr(row))
+        except ValueError:
+            came += 1
+    return len(left), came
+
+
+def approve(workspace: ChangesWorkspace, report: ChangeReport) -> ChangeReport:
+    service = workspace.service()
+    return asyncio.run(service.approve(report.change, digest=report.digest, by="ada", channel="terminal"))
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(sql=SCRIPTS)
+def test_previewed_counts_are_the_effect_and_undo_restores_it(sql: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = ChangesWorkspace(Path(folder)).make(TABLES)
+        before = workspace.fingerprint()
+        rows = {t: workspace.run(f"SELECT * FROM {t}") for t in ("k", "h")}
+        try:
+            report = asyncio.run(workspace.service().propose(sql, requested_by="t"))
+        except ToolError as error:
+            assert "Constraint" in error.message, error
+            assert workspace.fingerprint() == before
+            return
+        assert workspace.fingerprint() == before
+        done = approve(workspace, report)
+        assert done.status == "applied", done.message
+        for effect in report.preview.tables:
+            went, came = difference(workspace, effect.table.name, rows[effect.table.name])
+            counts = (effect.inserted, effect.updated, effect.deleted)
+            assert came - went == effect.inserted - effect.deleted, (sql, counts)
+            assert came <= effect.inserted + effect.updated, (sql, counts)
+            assert went <= effect.deleted + effect.updated, (sql, counts)
+            assert workspace.run(f"SELECT count(*) FROM {effect.table.name}") == [(effect.rows_after,)]
+            if effect.table.name == "k":
+                assert (came, went) == (effect.inserted + effect.updated, effect.deleted + effect.updated), (
+                    sql,
+                    counts,
+                )
+        undo = asyncio.run(workspace.service().propose_undo(report.change, requested_by="t"))
+        assert approve(workspace, undo).proven
+        assert workspace.fingerprint() == before
+
+
+class Changes(RuleBasedStateMachine):
+    """Random changes, decisions, foreign writes and undos, by services that come and go."""
+
+    @initialize()
+    def start(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.workspace = ChangesWorkspace(Path(self.folder.name)).make(TABLES)
+        self.waiting: dict[str, str] = {}
+        self.applied: list[tuple[str, str]] = []
+        self.expected = self.workspace.fingerprint()
+
+    def teardown(self) -> None:
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+    @rule(sql=st.one_of(SCRIPTS, DDL))
+    def propose(self, sql: str) -> None:
+        try:
+            report = asyncio.run(self.workspace.service().propose(sql, requested_by="t"))
+        except ToolError:
+            return
+        self.waiting[report.change] = report.digest
+
+    @precondition(lambda self: self.waiting)
+    @rule(choice=st.randoms(use_true_random=False))
+    def approve(self, choice: random.Random) -> None:
+        change = choice.choice(sorted(self.waiting))
+        digest = self.waiting.pop(change)
+        before = self.workspace.fingerprint()
+        service = self.workspace.service()
+        try:
+            done = asyncio.run(service.approve(change, digest=digest, by="ada", channel="terminal"))
+        except ToolError as error:
+            assert asyncio.run(service.status(change)).status == "failed", error
+            return
+        if done.status == "moved":
+            if done.successor:
+                again = asyncio.run(service.status(done.successor))
+                self.waiting[again.change] = again.digest
+            return
+        assert done.status == "applied"
+        self.expected = self.workspace.fingerprint()
+        if done.undo_of:
+            change_before = next(f for c, f in self.applied if c == done.undo_of)
+            assert done.proven
+            assert self.expected == change_before
+            self.applied = [(c, f) for c, f in self.applied if c != done.undo_of]
+        else:
+            self.applied.append((change, before))
+
+    @precondition(lambda self: self.waiting)
+    @rule(choice=st.randoms(use_true_random=False))
+    def reject(self, choice: random.Random) -> None:
+        change = choice.choice(sorted(self.waiting))
+        del self.waiting[change]
+        asyncio.run(self.workspace.service().reject(change, by="ada", channel="app"))
+
+    @precondition(lambda self: self.applied)
+    @rule(choice=st.randoms(use_true_random=False))
+    def propose_undo(self, choice: random.Random) -> None:
+        change = choice.choice(self.applied)[0]
+        try:
+            report = asyncio.run(self.workspace.service().propose_undo(change, requested_by="t"))
+        except ToolError as error:
+            assert error.code == "conflict", error
+            return
+        self.waiting[report.change] = report.digest
+
+    @rule()
+    def write_from_outside(self) -> None:
+        self.workspace.run("INSERT INTO k SELECT max(id) + 1, 9, 'out' FROM k HAVING max(id) IS NOT NULL")
+        self.expected = self.workspace.fingerprint()
+        self.applied.clear()
+
+    @invariant()
+    def nothing_changes_unseen(self) -> None:
+        if hasattr(self, "workspace"):
+            assert self.workspace.fingerprint() == self.expected
+
+    @invariant()
+    def every_receipt_has_an_applied_change(self) -> None:
+        if hasattr(self, "workspace"):
+            applied = {s.handle for s in self.workspace.service().store.summaries(("applied",), limit=1000)}
+            assert set(self.workspace.receipts()) == applied
+
+
+Changes.TestCase.settings = settings(
+    max_examples=40, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestChanges = pytest.mark.slow(Changes.TestCase)
