@@ -1,0 +1,522 @@
+"""Walks DuckDB's syntax tree: every node must be of a known kind, every name must resolve, every function be allowed."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasteward.engine import gate_functions as lists
+from datasteward.engine.gate_catalog import CatalogView, StoredMacro, StoredObject
+from datasteward.engine.gate_facts import (
+    CatalogName,
+    FileOption,
+    FileUse,
+    Findings,
+    NameResolver,
+    Refused,
+    WriteTarget,
+)
+from datasteward.engine.gate_files import FileRules, has_glob, looks_like_path
+from datasteward.engine.gate_parser import Parser, Tree, tokens_of
+
+MAX_OPENED = 64
+"""How deep views and macros may open one another."""
+
+READ_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
+WRITE_NODES = {
+    "INSERT_QUERY_NODE": "insert",
+    "UPDATE_QUERY_NODE": "update",
+    "DELETE_QUERY_NODE": "delete",
+}
+KNOWN_TYPES = lists.words(
+    "VALUE_CONSTANT COLUMN_REF STAR LAMBDA CASE_EXPR SUBQUERY COLLATE OPERATOR_CAST TYPE VALUE_PARAMETER"
+    " POSITIONAL_REFERENCE VALUE_DEFAULT EMPTY JOIN EXPRESSION_LIST COLUMN_DATA PIVOT ORDER_MODIFIER LIMIT_MODIFIER"
+    " DISTINCT_MODIFIER LIMIT_PERCENT_MODIFIER ORDER_DEFAULT ASCENDING DESCENDING CONJUNCTION_AND CONJUNCTION_OR"
+    " COMPARE_EQUAL COMPARE_NOTEQUAL COMPARE_LESSTHAN COMPARE_GREATERTHAN COMPARE_LESSTHANOREQUALTO"
+    " COMPARE_GREATERTHANOREQUALTO COMPARE_IN COMPARE_NOT_IN COMPARE_DISTINCT_FROM COMPARE_NOT_DISTINCT_FROM"
+    " COMPARE_BETWEEN COMPARE_NOT_BETWEEN OPERATOR_NOT OPERATOR_IS_NULL OPERATOR_IS_NOT_NULL OPERATOR_COALESCE"
+    " OPERATOR_NULLIF OPERATOR_UNPACK OPERATOR_TRY ARRAY_EXTRACT ARRAY_SLICE ARRAY_CONSTRUCTOR STRUCT_EXTRACT"
+    " GROUPING_FUNCTION ARROW TYPED_CONSTANT"
+)
+"""Nodes that do nothing by themselves; their children are walked."""
+
+
+Scope = frozenset[str]
+Arguments = Mapping[str, Tree]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A part of a tree still to be walked, with the CTEs in scope, a macro's arguments, and how deep it is opened."""
+
+    part: Any
+    scope: Scope
+    arguments: Arguments
+    depth: int
+    home: str
+    at: int | None = None
+    """The position of the view or macro that brought it in, when it is not in the text itself."""
+
+
+@dataclass(slots=True, kw_only=True)
+class TreeWalk:
+    """Judges the trees of one statement and gathers what they touch."""
+
+    catalog: CatalogView
+    resolver: NameResolver
+    files: FileRules
+    parser: Parser
+    stability: Mapping[str, str]
+    bodies: dict[str, Tree]
+    """Parsed bodies of views and macros, kept between statements."""
+    found: Findings = field(default_factory=Findings)
+    _steps: list[_Step] = field(default_factory=list)
+    _opened: set[str] = field(default_factory=set)
+
+    def walk(self, tree: Any) -> None:
+        """Judge `tree`; raises `Refused` at the first part that may not be."""
+        self._push(tree, _Step(tree, frozenset(), {}, 0, "main"))
+        while self._steps:
+            self._visit(self._steps.pop())
+
+    def _push(self, part: Any, like: _Step, *, scope: Scope | None = None) -> None:
+        if isinstance(part, dict | list):
+            kept = like.scope if scope is None else scope
+            self._steps.append(_Step(part, kept, like.arguments, like.depth, like.home, like.at))
+
+    def _visit(self, step: _Step) -> None:
+        part = step.part
+        if isinstance(part, list):
+            for child in reversed(part):
+                self._push(child, step)
+            return
+        kind = part.get("type")
+        if not isinstance(kind, str):
+            self._push_children(part, step)
+        elif kind in READ_NODES or kind in WRITE_NODES or kind == "COPY_QUERY_NODE":
+            self._visit_query(part, kind, step)
+        elif kind == "BASE_TABLE":
+            self._visit_table(part, step)
+        elif kind == "TABLE_FUNCTION":
+            self._visit_table_function(part, step)
+        elif kind == "FUNCTION" or part.get("class") == "WINDOW":
+            self._visit_function(part, step)
+        elif kind == "SHOW_REF":
+            self._visit_show(part, step)
+        elif kind in KNOWN_TYPES or part.get("class") == "TYPE":
+            if kind == "VALUE_PARAMETER":
+                self.found.parameters.add(str(part.get("identifier", "")))
+            self._push_children(part, step)
+        elif kind in _FIXED_WORDS and "class" not in part:
+            self._push_children(part, step)
+        else:
+            raise Refused(
+                f"The SQL uses a form that is not known here ({kind}), so it is refused.",
+                hint="Write it with plain SELECT, JOIN and functions.",
+                position=_place(part, step),
+            )
+
+    def _push_children(self, part: Tree, step: _Step, *, skip: frozenset[str] = frozenset()) -> None:
+        for key, value in reversed(part.items()):
+            if key not in skip:
+                self._push(value, step)
+
+    # queries
+
+    def _visit_query(self, node: Tree, kind: str, step: _Step) -> None:
+        if kind == "COPY_QUERY_NODE":
+            raise Refused(
+                "COPY … TO inside a query writes a file, so it is refused.",
+                hint="Propose the COPY as a statement of its own with propose_change.",
+            )
+        scope = step.scope
+        for entry in (node.get("cte_map") or {}).get("map", []):
+            self._push({k: v for k, v in entry.items() if k != "key"}, step, scope=scope)
+            scope |= {str(entry.get("key", "")).casefold()}
+        inner = _Step(node, scope, step.arguments, step.depth, step.home, step.at)
+        if kind == "RECURSIVE_CTE_NODE":
+            name = str(node.get("cte_name", "")).casefold()
+            self._push(node.get("right"), inner, scope=scope | {name, _RECURRING + name})
+            self._push_children(node, inner, skip=frozenset({"cte_map", "right"}))
+        elif kind == "CTE_NODE":
+            name = str(node.get("ctename", node.get("cte_name", ""))).casefold()
+            self._push(node.get("query"), inner)
+            self._push(node.get("child"), inner, scope=scope | {name})
+        elif kind in WRITE_NODES:
+            self._visit_write(node, kind, inner)
+        else:
+            self._push_children(node, inner, skip=frozenset({"cte_map"}))
+
+    def _visit_write(self, node: Tree, kind: str, step: _Step) -> None:
+        action = WRITE_NODES[kind]
+        table = node.get("table")
+        target = node if kind == "INSERT_QUERY_NODE" else table if isinstance(table, dict) else {}
+        self.add_target(_path(target), action)
+        self.found.ask(Refused(f"The query hides {_article(action)}, which changes data.", position=step.at))
+        condition = node.get("condition") or (node.get("set_info") or {}).get("condition")
+        self.found.has_where |= condition is not None
+        self.found.has_returning |= bool(node.get("returning_list"))
+        self._push_children(node, step, skip=frozenset({"cte_map", "table", "table_ref"}))
+
+    def add_target(self, path: tuple[str, ...], action: str) -> None:
+        """Note the table that is written; raises `Refused` unless it is one of the attached database's."""
+        schema, name = self.split_target(path)
+        stored = self.catalog.find(schema, name)
+        if stored is None:
+            raise self._not_found(path, None)
+        if stored.kind != "table":
+            raise Refused(f"{name} is a {stored.kind}; rows can be changed in tables only.", code="binder")
+        self.found.writes[WriteTarget(kind="table", schema=stored.schema, name=stored.name, action=action)] = None
+
+    def split_target(self, path: tuple[str, ...]) -> tuple[str, str]:
+        """Schema and name of an object of the attached database; raises `Refused` for any other catalog."""
+        database = (self.catalog.database_name or "").casefold()
+        match path:
+            case (name,):
+                return ("main", name)
+            case (first, name) if self.catalog.has_schema(first):
+                return (first, name)
+            case (first, name) if database and first.casefold() == database:
+                return ("main", name)
+            case (first, schema, name) if database and first.casefold() == database:
+                return (schema, name)
+        shown = ".".join(path)
+        known = f"the workspace's database ({self.catalog.database_name})" if database else "no database yet"
+        raise Refused(f"{shown} is not in {known}.", hint="Only tables of the workspace's database can be changed.")
+
+    # tables
+
+    def _visit_table(self, node: Tree, step: _Step) -> None:
+        path, place = _path(node), _place(node, step)
+        if node.get("at_clause"):
+            raise Refused("AT (…) asks for an earlier state, which is not kept here.", position=place)
+        self._push_children(node, step, skip=frozenset({"qualified_name", "column_name_alias"}))
+        if _is_in_scope(path, step.scope):
+            return
+        stored = self._find_stored(path, step.home)
+        if stored is not None:
+            self._use_stored(stored, step, place)
+        elif not self._use_system_view(path, place):
+            self._use_source(path, place)
+
+    def _find_stored(self, path: tuple[str, ...], home: str) -> StoredObject | None:
+        database = (self.catalog.database_name or "").casefold()
+        if not database:
+            return None
+        match path:
+            case (name,):
+                return self.catalog.find(home, name) or self.catalog.find("main", name)
+            case (first, name):
+                found = self.catalog.find(first, name)
+                return found or (self.catalog.find("main", name) if first.casefold() == database else None)
+            case (first, schema, name) if first.casefold() == database:
+                return self.catalog.find(schema, name)
+        return None
+
+    def _use_stored(self, stored: StoredObject, step: _Step, place: int | None) -> None:
+        self.found.reads[CatalogName(parts=(stored.schema, stored.name), kind=stored.kind)] = None
+        if stored.kind != "view":
+            return
+        key = f"view {stored.schema}.{stored.name}".casefold()
+        if key in self._opened:
+            return
+        self._opened.add(key)
+        self._open(self._body(key, view_body(stored.sql)), {}, step, place, stored.schema, f"The view {stored.name}")
+
+    def _use_system_view(self, path: tuple[str, ...], place: int | None) -> bool:
+        parts = tuple(p.casefold() for p in path)
+        if len(parts) == 3 and parts[0] == "system":
+            parts = parts[1:]
+        if len(parts) > 2:
+            return False
+        homes = [".".join(parts)] if len(parts) == 2 else [f"{s}.{parts[0]}" for s in ("main", "pg_catalog")]
+        for name in homes:
+            if name in lists.SYSTEM_VIEWS:
+                self.found.reads[CatalogName(parts=tuple(name.split(".")), kind="system")] = None
+                return True
+            if name in lists.REFUSED_SYSTEM_VIEWS:
+                raise Refused(
+                    f"{name.split('.')[-1]} tells of paths, settings or sessions, so it is refused.",
+                    hint="SHOW ALL TABLES and information_schema describe the data.",
+                    position=place,
+                )
+        return False
+
+    def _use_source(self, path: tuple[str, ...], place: int | None) -> None:
+        source = self.resolver.resolve(path)
+        if source is not None:
+            self.found.named_sources[source] = None
+            return
+        if len(path) != 1 or not looks_like_path(path[0]):
+            raise self._not_found(path, place)
+        text = path[0]
+        try:
+            paths = self.files.check_read(text)
+        except Refused as refused:
+            raise _moved(refused, place) from None
+        self.found.files[FileUse(text=text, paths=paths, function="" if not has_glob(text) else "glob")] = None
+
+    def _not_found(self, path: tuple[str, ...], place: int | None) -> Refused:
+        known = [n.parts[-1] for n in self.catalog.names() if n.kind != "macro"] + list(self.resolver.names())
+        folded = {k.casefold(): k for k in known}
+        near = [folded[n] for n in difflib.get_close_matches(path[-1].casefold(), list(folded), n=3, cutoff=0.6)]
+        hint = f"Nearest names: {', '.join(near)}." if near else "search_catalog lists tables, files and results."
+        return Refused(
+            f"There is no table, file or result '{'.'.join(path)}'.", code="not_found", hint=hint, position=place
+        )
+
+    def _visit_show(self, node: Tree, step: _Step) -> None:
+        show = node.get("show_type", "DESCRIBE")
+        name = str(node.get("table_name", "")).strip('"').casefold()
+        if show == "SHOW_SPECIAL" and name not in lists.SHOWN_SPECIALS:
+            raise Refused(f"SHOW {name} is not allowed here.", hint="SHOW TABLES, SHOW ALL TABLES and DESCRIBE are.")
+        if show not in {"SHOW_SPECIAL", "SHOW_FROM", "DESCRIBE", "SUMMARY", "SHOW_UNQUALIFIED"}:
+            raise Refused(f"This form of SHOW or DESCRIBE ({show}) is not known here, so it is refused.")
+        self._push_children(node, step, skip=frozenset({"qualified_name"}))
+
+    # functions
+
+    def _visit_function(self, node: Tree, step: _Step) -> None:
+        path, place = _path(node), _place(node, step)
+        name = path[-1] if path else str(node.get("function_name", ""))
+        self._judge_scalar(name, path, node, step, place)
+        self._push_children(node, step, skip=frozenset({"qualified_name"}))
+
+    def _judge_scalar(self, name: str, path: tuple[str, ...], node: Tree, step: _Step, place: int | None) -> None:
+        folded = name.casefold()
+        self.found.functions.add(folded)
+        macros = [] if _is_system(path) else [m for m in self.catalog.macros(name) if not m.is_table]
+        for macro in macros:
+            self._open_macro(macro, _arguments(node), step, place)
+        if not macros or folded in self.stability:
+            self.judge_builtin(folded, place)
+
+    def judge_call(self, name: str, place: int | None) -> None:
+        """Judge a call of the scalar function `name` whose arguments are not known as a tree."""
+        self._judge_scalar(name, (name,), {}, _Step(None, frozenset(), {}, 0, "main", place), place)
+        self.walk([])
+
+    def judge_builtin(self, folded: str, place: int | None) -> None:
+        """Raise `Refused` unless the built-in scalar function may be called; notes what is not stable."""
+        if folded in lists.SEQUENCE_WRITERS:
+            self.found.ask(Refused(f"{folded}() moves a sequence, which is a change.", position=place))
+        elif folded not in lists.SCALAR_FUNCTIONS and folded not in lists.OPERATORS:
+            raise self._function_refused(folded, place)
+        if self.stability.get(folded, "CONSISTENT") != "CONSISTENT":
+            self.found.volatile.add(folded)
+
+    def _function_refused(self, folded: str, place: int | None) -> Refused:
+        if folded in self.stability:
+            return Refused(
+                f"The function {folded}() is not allowed in SQL here: it reaches beyond the data.",
+                hint="search_catalog lists what can be queried.",
+                position=place,
+            )
+        near = difflib.get_close_matches(folded, [*lists.SCALAR_FUNCTIONS, *self.catalog.macro_names()], n=3)
+        hint = f"Nearest names: {', '.join(near)}." if near else "Extensions are not loaded; use built-in functions."
+        return Refused(f"There is no function {folded}() here.", code="not_found", hint=hint, position=place)
+
+    def _visit_table_function(self, node: Tree, step: _Step) -> None:
+        function = node.get("function")
+        if not isinstance(function, dict) or function.get("type") != "FUNCTION":
+            raise Refused("This form of a table function is not known here, so it is refused.")
+        path, place = _path(function), _place(node, step)
+        name = (path[-1] if path else "").casefold()
+        self.found.functions.add(name)
+        macros = [] if _is_system(path) else [m for m in self.catalog.macros(name) if m.is_table]
+        for macro in macros:
+            self._open_macro(macro, _arguments(function), step, place)
+        if not macros or name in self.stability:
+            self._judge_table_function(name, function, step, place)
+        rest = frozenset({"function"})
+        self._push_children(node, step, skip=rest)
+        self._push_children(function, step, skip=frozenset({"qualified_name"}))
+
+    def _judge_table_function(self, name: str, function: Tree, step: _Step, place: int | None) -> None:
+        if name in lists.FILE_FUNCTIONS:
+            self._use_files(name, _arguments(function), step, place)
+        elif name in lists.TABLE_NAME_FUNCTIONS:
+            self._use_table_by_name(name, _arguments(function), step, place)
+        elif name not in lists.TABLE_FUNCTIONS:
+            if name in self.stability:
+                raise Refused(
+                    f"The table function {name}() is not allowed in SQL here.",
+                    hint="Name tables directly; read files with read_csv, read_parquet or read_json.",
+                    position=place,
+                )
+            raise self._function_refused(name, place)
+
+    def _use_table_by_name(self, name: str, arguments: list[Tree], step: _Step, place: int | None) -> None:
+        texts = constant_texts(arguments[0].get("expression"), step.arguments) if len(arguments) == 1 else None
+        if texts is None or len(texts) != 1:
+            raise Refused(f"{name}() takes one table name as constant text.", hint="DESCRIBE orders.", position=place)
+        path = tuple(t.name for t in tokens_of(texts[0]) if t.text != ".")
+        stored = self._find_stored(path, step.home)
+        if stored is not None:
+            self._use_stored(stored, step, place)
+        elif not self._use_system_view(path, place):
+            self._use_source(path, place)
+
+    def _use_files(self, name: str, arguments: list[Tree], step: _Step, place: int | None) -> None:
+        positional, options = _split_arguments(arguments, step.arguments)
+        texts = constant_texts(positional[0], step.arguments) if positional else None
+        if texts is None or (len(positional) > 1 and name != "parquet_bloom_probe"):
+            raise Refused(
+                f"{name}() takes file paths as constant text here: 'data/x.csv' or a list of such.",
+                hint="Write the path into the statement itself, in single quotes.",
+                position=place,
+            )
+        allowed = lists.FILE_OPTIONS[lists.FILE_FUNCTIONS[name]]
+        for option in options:
+            if option.name not in allowed:
+                near = difflib.get_close_matches(option.name, allowed, n=3)
+                hint = f"Nearest: {', '.join(near)}." if near else "Leave it out."
+                raise Refused(f"The option '{option.name}' of {name}() is not allowed.", hint=hint, position=place)
+        for text in texts:
+            try:
+                paths = self.files.check_read(text)
+            except Refused as refused:
+                raise _moved(refused, place) from None
+            self.found.files[FileUse(text=text, paths=paths, function=name, options=tuple(options))] = None
+
+    # views and macros
+
+    def _open_macro(self, macro: StoredMacro, arguments: list[Tree], step: _Step, place: int | None) -> None:
+        bound = _bind(macro, arguments, step.arguments)
+        key = f"macro {macro.schema}.{macro.name} {macro.parameters} {bound}"
+        if key in self._opened:
+            return
+        self._opened.add(key)
+        self.found.reads[CatalogName(parts=(macro.schema, macro.name), kind="macro")] = None
+        sql = macro.definition if macro.is_table else f"SELECT ({macro.definition}\n)"
+        body = self._body(f"macro {macro.is_table} {macro.definition}", sql)
+        self._open(body, bound, step, place, macro.schema, f"The macro {macro.name}")
+
+    def _open(self, body: Tree, arguments: Arguments, step: _Step, place: int | None, home: str, label: str) -> None:
+        if step.depth >= MAX_OPENED:
+            raise Refused(f"{label} opens others more than {MAX_OPENED} deep.", position=place)
+        self._steps.append(_Step(body, frozenset(), arguments, step.depth + 1, home, place if place else step.at or 0))
+
+    def _body(self, key: str, sql: str) -> Tree:
+        full = f"{key}\0{sql}"
+        if full not in self.bodies:
+            try:
+                self.bodies[full] = self.parser.tree(sql)
+            except Refused as refused:
+                raise Refused(f"A stored definition cannot be judged: {refused.message}") from refused
+        return self.bodies[full]
+
+
+_FIXED_WORDS = frozenset({"INSERT_BY_NAME"})
+_RECURRING = "recurring\0"
+
+
+def _is_in_scope(path: tuple[str, ...], scope: Scope) -> bool:
+    match path:
+        case (name,):
+            return name.casefold() in scope
+        case (first, name) if first.casefold() == "recurring":
+            return _RECURRING + name.casefold() in scope
+    return False
+
+
+def view_body(sql: str) -> str:
+    """The query of a CREATE VIEW statement as DuckDB prints it; raises `Refused` when there is none."""
+    depth = 0
+    for token in tokens_of(sql):
+        depth += (token.text == "(") - (token.text == ")")
+        if depth == 0 and token.word == "as":
+            return sql.encode()[token.end :].decode().rstrip().rstrip(";")
+    raise Refused("A stored view has no query that can be judged.")
+
+
+def constant_texts(node: Any, arguments: Arguments) -> list[str] | None:
+    """The constant string, or strings of a constant list, that `node` is; None for anything else."""
+    if not isinstance(node, dict):
+        return None
+    if node.get("type") == "COLUMN_REF":
+        names = node.get("column_names") or []
+        bound = arguments.get(str(names[0]).casefold()) if len(names) == 1 else None
+        return None if bound is None else constant_texts(bound, {})
+    if node.get("type") == "VALUE_CONSTANT":
+        literal = node.get("literal") or {}
+        return [str(literal.get("text", ""))] if literal.get("kind") == "STRING" else None
+    if node.get("type") == "FUNCTION" and _path(node) == ("list_value",):
+        texts: list[str] = []
+        for argument in _arguments(node):
+            inner = constant_texts(argument.get("expression"), arguments)
+            if inner is None:
+                return None
+            texts.extend(inner)
+        return texts or None
+    return None
+
+
+def _split_arguments(arguments: list[Tree], bound: Arguments) -> tuple[list[Any], list[FileOption]]:
+    positional: list[Any] = []
+    options: list[FileOption] = []
+    for argument in arguments:
+        expression = argument.get("expression") or {}
+        name, value = argument.get("name"), expression
+        left = expression.get("left") or {}
+        if name is None and expression.get("type") == "COMPARE_EQUAL" and left.get("type") == "COLUMN_REF":
+            name, value = left["column_names"][-1], expression.get("right") or {}
+        if name is None:
+            positional.append(expression)
+        else:
+            literal = value.get("literal") or {}
+            text = literal.get("text") if value.get("type") == "VALUE_CONSTANT" else None
+            options.append(FileOption(name=str(name).casefold(), value=None if text is None else str(text)))
+    return positional, options
+
+
+def _bind(macro: StoredMacro, arguments: list[Tree], outer: Arguments) -> dict[str, Tree]:
+    """Which of the macro's parameters are constants of the call; the others are walked where they stand."""
+    bound: dict[str, Tree] = {}
+    position = 0
+    for argument in arguments:
+        expression = argument.get("expression") or {}
+        name = argument.get("name")
+        if name is None:
+            if position >= len(macro.parameters):
+                break
+            name = macro.parameters[position]
+            position += 1
+        texts = constant_texts(expression, outer)
+        if texts is not None:
+            values = [{"type": "VALUE_CONSTANT", "literal": {"kind": "STRING", "text": t}} for t in texts]
+            if expression.get("type") == "FUNCTION":
+                wrapped = [{"expression": v} for v in values]
+                bound[str(name).casefold()] = {
+                    "type": "FUNCTION",
+                    "qualified_name": {"path": ["list_value"]},
+                    "arguments": wrapped,
+                }
+            else:
+                bound[str(name).casefold()] = values[0]
+    return bound
+
+
+def _arguments(node: Tree) -> list[Tree]:
+    return [a for a in node.get("arguments", []) if isinstance(a, dict)]
+
+
+def _path(node: Tree) -> tuple[str, ...]:
+    return tuple(str(p) for p in (node.get("qualified_name") or {}).get("path", []) if p != "")
+
+
+def _is_system(path: tuple[str, ...]) -> bool:
+    return len(path) == 3 and path[0].casefold() == "system"
+
+
+def _place(node: Tree, step: _Step) -> int | None:
+    place = node.get("query_location")
+    return step.at if step.at is not None else place if isinstance(place, int) else None
+
+
+def _moved(refused: Refused, place: int | None) -> Refused:
+    return Refused(refused.message, code=refused.code, hint=refused.hint, position=place)
+
+
+def _article(action: str) -> str:
+    return f"an {action.upper()}" if action[0] in "aeiou" else f"a {action.upper()}"
