@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import click
 
@@ -83,7 +83,7 @@ def show_change(scope: Scope, change: str, form: str) -> None:
 @click.option("--comment", default="", help="Why; kept in the journal.")
 @click.option("--edit", type=click.File("r", encoding="utf-8"), help="Approve this file's SQL in its place.")
 @click.pass_obj
-def approve_change(scope: Scope, change: str, comment: str, edit: "click.utils.LazyFile | None") -> int:
+def approve_change(scope: Scope, change: str, comment: str, edit: "TextIO | None") -> int:
     """Show a change and, after a yes typed at this terminal, apply it."""
     _require_terminal()
     sql = edit.read() if edit is not None else None

@@ -182,6 +182,7 @@ class ChangesWorkspace:
             state_folder=str(self.steward),
             memory_bytes=512 << 20,
             threads=2,
+            lock_wait_seconds=0.5,
         )
 
     def service(

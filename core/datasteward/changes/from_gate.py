@@ -1,8 +1,27 @@
 """The gate's report as work: which statements change something, and what of."""
 
-from datasteward.changes.model import StatementWork, TableName
-from datasteward.engine.gate_facts import GateReport, StatementFacts
+from collections.abc import Callable
+
+from datasteward.changes.model import Model, SourceView, StatementWork, TableName
+from datasteward.engine.gate_facts import GateReport, NamedSource, StatementFacts
 from datasteward.errors import ToolError
+
+
+class InspectedText(Model):
+    """A text as the gate read it, in a form that crosses the pipe from the worker that holds the gate."""
+
+    statements: tuple[StatementWork, ...]
+    sources: tuple[SourceView, ...] = ()
+
+
+def inspect_report(report: GateReport, view_of: Callable[[NamedSource], SourceView]) -> InspectedText:
+    """The report of a text checked with intent `write`, and a view for each name that the catalog does not know.
+
+    Raises `ToolError` with the gate's refusal, or when a statement changes nothing.
+    """
+    statements = work_of_report(report)
+    named = dict.fromkeys(source for facts in report.statements for source in facts.named_sources)
+    return InspectedText(statements=statements, sources=tuple(view_of(source) for source in named))
 
 
 def work_of_report(report: GateReport) -> tuple[StatementWork, ...]:

@@ -17,6 +17,7 @@ class WriterPlace(Model):
     state_folder: str
     memory_bytes: int = 1 << 30
     threads: int = 0
+    lock_wait_seconds: float = 10.0
 
 
 class CheckQuery(Model):

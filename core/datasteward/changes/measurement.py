@@ -28,6 +28,7 @@ def session_settings(place: WriterPlace, frozen_at: str) -> SessionSettings:
         temp_folder=state / "temp",
         memory_bytes=place.memory_bytes,
         threads=place.threads,
+        lock_wait_seconds=place.lock_wait_seconds,
         frozen_at=frozen_at,
     )
 

@@ -1,5 +1,7 @@
 """One writer instance of DuckDB for one job: the user's database, a place for images, and settings nobody can undo."""
 
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ SCRATCH_VALUES = "__steward_scratch_values"
 IMAGES = "__steward_images"
 RECORD = "__steward_record"
 STORAGE_VERSION = "v1.0.0"
+LOCK_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,8 @@ class SessionSettings:
     temp_folder: Path
     memory_bytes: int
     threads: int
+    lock_wait_seconds: float
+    """How long another process may hold the database file before that is an error."""
     frozen_at: str
     """ISO 8601 in UTC: what `now()` gives."""
 
@@ -88,20 +93,30 @@ def _attach(
     exists = settings.database.exists()
     source = quote_text(str(settings.database)) if exists or create else "':memory:'"
     option = f" (STORAGE_VERSION {quote_text(STORAGE_VERSION)})" if create and not exists else ""
-    try:
-        root.execute(f"ATTACH {source} AS {name}{option}")
-    except duckdb.IOException as error:
-        raise ToolError(
-            f"{settings.database.name} cannot be opened for writing: {error}",
-            code="busy",
-            hint="Close the other program that holds it, then try again; the approval is kept.",
-        ) from error
+    _attach_patiently(root, f"ATTACH {source} AS {name}{option}", settings)
     for scratch in (SCRATCH, SCRATCH_FULL, SCRATCH_VALUES):
         root.execute(f"ATTACH ':memory:' AS {scratch}")
     if images is not None:
         root.execute(f"ATTACH {quote_text(str(images))} AS {IMAGES}")
     if record is not None:
         root.execute(f"ATTACH {quote_text(str(record))} AS {RECORD} (READ_ONLY)")
+
+
+def _attach_patiently(root: duckdb.DuckDBPyConnection, sql: str, settings: SessionSettings) -> None:
+    deadline = time.monotonic() + settings.lock_wait_seconds
+    while True:
+        try:
+            root.execute(sql)
+            return
+        except duckdb.IOException as error:
+            if "lock" in str(error).lower() and time.monotonic() < deadline:
+                threading.Event().wait(LOCK_POLL_SECONDS)
+                continue
+            raise ToolError(
+                f"{settings.database.name} cannot be opened for writing: {error}",
+                code="busy",
+                hint="Close the other program that holds it, then try again; the approval is kept.",
+            ) from error
 
 
 def _make_sources(root: duckdb.DuckDBPyConnection, catalog: str, sources: Sequence[SourceView]) -> str:

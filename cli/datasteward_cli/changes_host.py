@@ -1,0 +1,108 @@
+"""The change service for commands: the workspace's state, a writer process, and the gate in this process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from datasteward.changes.from_gate import inspect_report
+from datasteward.changes.host import SubprocessWriter
+from datasteward.changes.jobs import WriterPlace
+from datasteward.changes.model import SourceView
+from datasteward.changes.ports import Inspected
+from datasteward.changes.service import ChangeService
+from datasteward.engine.gate import AttachedCatalog, FileRules, Gate, NamedSource
+from datasteward.engine.jobs import WorkerSettings
+from datasteward.engine.lockdown import open_reader
+from datasteward.engine.sources import Sources
+from datasteward.journal import Journal
+from datasteward.settings import Settings
+from datasteward.state import StateDatabase
+from datasteward.workspace import Workspace
+from datasteward_cli.app import Scope
+
+
+@asynccontextmanager
+async def open_changes(scope: Scope) -> AsyncIterator[ChangeService]:
+    """The change service of the workspace for the length of the block."""
+    workspace, settings = scope.workspace, scope.settings
+    workspace.make_state_folder()
+    state, journal = StateDatabase(workspace.state_path), Journal(workspace.journal_folder)
+    try:
+        yield ChangeService(
+            state=state,
+            journal=journal,
+            writer=SubprocessWriter(),
+            inspector=LocalInspector(workspace, settings),
+            place=writer_place(workspace, settings),
+            policy=settings.policy,
+        )
+    finally:
+        journal.close()
+        state.close()
+
+
+def writer_place(workspace: Workspace, settings: Settings) -> WriterPlace:
+    """Where the writer works in this workspace."""
+    database = settings.database_path(workspace)
+    return WriterPlace(
+        database=str(database),
+        catalog=database.stem,
+        roots=tuple(str(r) for r in settings.data_roots(workspace)),
+        state_folder=str(workspace.state_folder),
+        memory_bytes=settings.limits.memory,
+        threads=settings.limits.threads,
+    )
+
+
+class LocalInspector:
+    """The gate in this process, opened for one text and closed again."""
+
+    def __init__(self, workspace: Workspace, settings: Settings) -> None:
+        self._settings = WorkerSettings(
+            workspace_root=workspace.root,
+            roots=settings.data_roots(workspace),
+            database=settings.database_path(workspace),
+            state_folder=workspace.state_folder,
+            results_folder=workspace.results_folder,
+            cache_folder=workspace.cache_folder,
+            temp_folder=workspace.temp_folder,
+            memory_bytes=settings.limits.memory,
+            temp_bytes=settings.limits.temp,
+            threads=settings.limits.threads or 1,
+            sql_bytes=settings.limits.sql_bytes,
+        )
+
+    async def inspect(self, sql: str) -> Inspected:
+        """The statements of a text that is meant to change something; raises `ToolError` with the gate's refusal."""
+        return await asyncio.to_thread(self._inspect, sql)
+
+    def _inspect(self, sql: str) -> Inspected:
+        settings = self._settings
+        has_database = settings.database.is_file()
+        sources = Sources(settings)
+        connection = open_reader(
+            settings.database if has_database else None,
+            roots=settings.roots,
+            results=(settings.results_folder, settings.cache_folder),
+            memory_limit_bytes=settings.memory_bytes,
+            threads=settings.threads,
+            temp_folder=settings.temp_folder,
+            temp_limit_bytes=settings.temp_bytes,
+        )
+        try:
+            catalog = AttachedCatalog(connection, settings.database.stem if has_database else None)
+            database = settings.database
+            beside = [database.with_name(database.name + suffix) for suffix in ("", ".wal", ".tmp")]
+            rules = FileRules(
+                roots=settings.roots, workspace_root=settings.workspace_root, denied=(settings.state_folder, *beside)
+            )
+            report = Gate(catalog, sources, rules, max_bytes=settings.sql_bytes).check(sql, intent="write")
+
+            def view_of(source: NamedSource) -> SourceView:
+                view = sources.view(source, connection)
+                return SourceView(schema_name=view.schema, name=view.name, query=view.select)
+
+            found = inspect_report(report, view_of)
+            return Inspected(statements=found.statements, sources=found.sources)
+        finally:
+            connection.close()

@@ -1,0 +1,23 @@
+"""The writer process: one job on standard input, its outcome on standard output, and then it ends.
+
+Ending after each job is what lets other programs open the database, and what makes sequences start where the committed
+state left them: values that a preview used are forgotten with the process.
+"""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the job and write its outcome; whatever else is printed goes to standard error."""
+    wire = os.dup(1)
+    os.dup2(2, 1)
+    from datasteward.changes.execute import run
+
+    outcome = run(sys.stdin.read()).encode()
+    with os.fdopen(wire, "wb") as stream:
+        stream.write(outcome)
+
+
+if __name__ == "__main__":
+    main()

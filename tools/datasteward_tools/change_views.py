@@ -1,0 +1,56 @@
+"""What the tools on changes answer: the state in words first, then the effect."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from datasteward.changes.model import ChangeStatus
+from datasteward.changes.render import render_report
+from datasteward.changes.service import ChangeReport
+from datasteward.tooling import ToolOutput
+
+
+class TableChange(ToolOutput):
+    """Exact counts for one table."""
+
+    table: str
+    action: Literal["rows", "created", "dropped", "replaced", "altered"]
+    inserted: int
+    updated: int
+    deleted: int
+
+
+class ChangeOutput(ToolOutput):
+    """The state of a change and its effect."""
+
+    change: str
+    status: ChangeStatus
+    message: str | None = None
+    comment: str | None = None
+    next_change: str | None = Field(default=None, description="The change that took this one's place.")
+    tables: list[TableChange]
+    reversible: bool
+    proven: bool | None = None
+    text: str
+
+    def to_text(self) -> str:
+        """State, comment and effect."""
+        return self.text
+
+
+def present_change(report: ChangeReport, *, with_rows: bool) -> ChangeOutput:
+    """The report as a tool's answer; rows before and after only `with_rows`."""
+    return ChangeOutput(
+        change=report.change,
+        status=report.status,
+        message=report.message or None,
+        comment=report.comment or None,
+        next_change=report.successor,
+        tables=[
+            TableChange(table=t.table.label, action=t.action, inserted=t.inserted, updated=t.updated, deleted=t.deleted)
+            for t in report.preview.tables
+        ],
+        reversible=report.preview.is_reversible,
+        proven=report.proven or None,
+        text=render_report(report, with_rows=with_rows),
+    )
