@@ -6,7 +6,7 @@ from dataclasses import replace
 from datasteward.lineage.edges import Edge, OutputColumn, StatementKind, StatementLineage
 from datasteward.lineage.plan_expressions import PlanColumn, Sources
 from datasteward.lineage.plan_types import PlanNode, type_text
-from datasteward.lineage.plan_walk import Flow, PlanWalk, Write
+from datasteward.lineage.plan_walk import READ_OPERATORS, Flow, PlanWalk, Write
 from datasteward.lineage.plan_writes import ALL_OPERATORS
 from datasteward.lineage.rewriting import (
     CopyStatement,
@@ -112,9 +112,9 @@ def _read_plan(plan: PlanNode, tables: Sequence[FileTable], shadow: Shadow) -> S
 
     walk = PlanWalk(locate, ALL_OPERATORS)
     flow = walk.walk(plan)
-    if not walk.writes:
-        return _query_lineage(plan, flow, walk)
-    write = walk.writes[0]
+    if not walk.writes or not _is_write(plan):
+        return _query_lineage(plan, flow, walk, catalog)
+    write = walk.writes[-1]
     if write.kind == "create_view":
         return _view_lineage(plan, write, shadow, tables)
     is_answer = write.kind == "create_table" and write.path[-1] == _ANSWER_TABLE
@@ -123,15 +123,15 @@ def _read_plan(plan: PlanNode, tables: Sequence[FileTable], shadow: Shadow) -> S
 
 
 def _write_lineage(walk: PlanWalk, target: DatasetKey, kind: StatementKind, catalog: Catalog) -> StatementLineage:
-    first = walk.writes[0]
-    types = [type_text(t) for t in first.types] or _known_types(catalog, first)
+    main = walk.writes[-1]
+    types = [type_text(t) for t in main.types] or _known_types(catalog, main)
     outputs = tuple(
         OutputColumn(name=c.name, type=t, expression=c.value.text or None)
-        for c, t in zip(first.columns, types, strict=True)
+        for c, t in zip(main.columns, types, strict=True)
     )
     edges: list[Edge] = []
     for write in walk.writes:
-        onto = target if write is first else _target_key(catalog, write)
+        onto = target if write is main else _target_key(catalog, write)
         columns = [(c.name, c.value) for c in write.columns]
         edges += make_edges(onto, columns, write.rows, walk.inputs)
     return StatementLineage(
@@ -146,19 +146,33 @@ def _write_lineage(walk: PlanWalk, target: DatasetKey, kind: StatementKind, cata
     )
 
 
-def _query_lineage(plan: PlanNode, flow: Flow, walk: PlanWalk) -> StatementLineage:
+def _is_write(plan: PlanNode) -> bool:
+    """True when the plan's root writes, with or without a RETURNING above it."""
+    while plan["type"] == "LOGICAL_PROJECTION":
+        plan = plan["children"][0]
+    return plan["type"] not in READ_OPERATORS and not plan["type"].endswith("JOIN")
+
+
+def _query_lineage(plan: PlanNode, flow: Flow, walk: PlanWalk, catalog: Catalog) -> StatementLineage:
     """A query that could not be wrapped, such as one with a writing CTE: names come from the plan."""
     names = _plan_names(plan, len(flow.columns))
     outputs = [
         OutputColumn(name=n, type="", expression=c.text or None) for n, c in zip(names, flow.columns, strict=True)
     ]
     pairs = list(zip(names, flow.columns, strict=True))
+    written = [
+        edge
+        for write in walk.writes
+        for edge in make_edges(
+            _target_key(catalog, write), [(c.name, c.value) for c in write.columns], write.rows, walk.inputs
+        )
+    ]
     return StatementLineage(
         kind="select",
         outputs=tuple(outputs),
         inputs=tuple(walk.inputs),
         target=ANSWER,
-        edges=make_edges(ANSWER, pairs, flow.rows, walk.inputs),
+        edges=(*make_edges(ANSWER, pairs, flow.rows, walk.inputs), *written),
         confidence="bound",
         notes=tuple(dict.fromkeys(walk.notes)),
     )

@@ -110,6 +110,8 @@ def _parse(sql: str, dialect: str) -> exp.Expr:
 def _take_apart(tree: exp.Expr, catalog: Catalog, dialect: str) -> _Parts:
     if isinstance(tree, exp.Query):
         return _Parts(kind="select", target=ANSWER, query=tree)
+    if isinstance(tree, exp.Pivot):
+        return _Parts(kind="select", target=ANSWER, query=None)
     kind = _KINDS.get(type(tree), "other")
     if isinstance(tree, exp.Create):
         kind = "create_view" if str(tree.args.get("kind", "")).upper() == "VIEW" else "create_table"
@@ -118,7 +120,7 @@ def _take_apart(tree: exp.Expr, catalog: Catalog, dialect: str) -> _Parts:
     if isinstance(into, exp.Schema):
         names = tuple(c.name for c in into.expressions)
         into = into.this
-    target = _key(into, catalog) if isinstance(into, exp.Table) else ANSWER
+    target = _key(into, catalog) if isinstance(into, exp.Table) and kind != "other" else ANSWER
     query = tree.args.get("expression")
     if kind == "copy_to":
         query = tree.this.this if isinstance(tree.this, exp.Subquery) else None

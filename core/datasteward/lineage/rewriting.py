@@ -172,6 +172,8 @@ def _file_scans(tokens: Sequence[Token]) -> list[FileScan]:
             if end is not None:
                 scans.append(_reader_scan(tokens, index, end))
                 skip_to = end + 1
+        elif token.is_word("using") and index + 1 < len(tokens) and tokens[index + 1].text == "(":
+            continue
         elif token.kind == "word" and token.text.casefold() in _CLAUSES:
             clauses[-1] = token.text.casefold()
     return scans

@@ -61,7 +61,7 @@ def _links(columns: Mapping[DatasetKey, object], edges: Sequence[StoredEdge]) ->
 
 
 def _layers(keys: Sequence[DatasetKey], links: Sequence[tuple[DatasetKey, DatasetKey]]) -> list[list[DatasetKey]]:
-    """The longest way from a source decides the layer; a cycle is cut where it closes."""
+    """The longest way from a source decides the layer, and sources stand next to their readers; cycles are cut."""
     depth = dict.fromkeys(keys, 0)
     for _ in range(len(keys)):
         moved = False
@@ -71,6 +71,11 @@ def _layers(keys: Sequence[DatasetKey], links: Sequence[tuple[DatasetKey, Datase
                 moved = True
         if not moved:
             break
+    fed = {target for _, target in links}
+    for key in keys:
+        followers = [depth[target] for source, target in links if source == key]
+        if key not in fed and followers:
+            depth[key] = max(depth[key], min(followers) - 1)
     used = sorted(set(depth.values()))
     return [[key for key in keys if depth[key] == level] for level in used]
 
