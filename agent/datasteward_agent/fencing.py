@@ -15,7 +15,7 @@ _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
-_VOLATILE_KEYS = frozenset({"handle", "ms", "seconds", "took_ms", "elapsed_ms"})
+_VOLATILE_KEYS = frozenset({"handle", "sql", "cut", "ms", "seconds", "took_ms", "elapsed_ms"})
 
 
 def show_hidden(text: str) -> str:

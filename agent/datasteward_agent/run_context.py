@@ -1,9 +1,11 @@
 """What the parts of one run share: its options, its session, where events go, and what has happened so far."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from datasteward.errors import DatastewardError
 from datasteward_agent.events import TRANSIENT, CallDenied, Event, Mode, Outcome
 from datasteward_agent.limits import Budget, Spending
 from datasteward_agent.models.port import Effort
@@ -12,6 +14,7 @@ from datasteward_agent.rules import CallGate
 from datasteward_agent.session_store import Session
 from datasteward_agent.toolset import ApprovalDesk, EvidenceChecker, Person, Toolset
 
+logger = logging.getLogger(__name__)
 OnWaiting = Literal["wait", "pause", "deny"]
 SAME_DENIAL_LIMIT = 3
 
@@ -77,6 +80,16 @@ class RunContext:
         stamped = self.session.stamp(event)
         self.session.append(stamped)
         self.on_event(stamped)
+
+    def emit_last(self, event: Event) -> Event:
+        """Record the event as far as the disk allows, hand it on in any case, and return it as it was stamped."""
+        stamped = self.session.stamp(event)
+        try:
+            self.session.append(stamped)
+        except DatastewardError:
+            logger.warning("the session log could not take the last events")
+        self.on_event(stamped)
+        return stamped
 
     def deny(self, call_id: str, name: str, reason: str, key: str) -> None:
         """Record a denied call; the same one denied over and over ends the run."""

@@ -1,10 +1,8 @@
 """The turns of a run: ask the model, run its calls, keep within bounds, and judge the answer."""
 
 import json
-import logging
 from typing import Literal, get_args
 
-from datasteward.errors import DatastewardError
 from datasteward_agent.answering import AnswerJudge
 from datasteward_agent.approving import settle_waiting
 from datasteward_agent.compaction import (
@@ -17,7 +15,6 @@ from datasteward_agent.compaction import (
 from datasteward_agent.conversation import AssistantMessage, Message, Text, UserMessage, say, strip_thinking
 from datasteward_agent.events import (
     Compacted,
-    Event,
     ModelSaid,
     Noticed,
     Outcome,
@@ -33,8 +30,6 @@ from datasteward_agent.retrying import Asker
 from datasteward_agent.run_context import RunContext, RunStop
 from datasteward_agent.tool_running import ToolRunner
 from datasteward_prompts.loading import load_prompt, render_prompt
-
-logger = logging.getLogger(__name__)
 
 
 class TurnLoop:
@@ -238,18 +233,11 @@ class TurnLoop:
         partial = self._asker.partial_message
         if partial is not None:
             self._final_text = partial.text
-            self._tell(ModelSaid(message=partial))
-        ended = self._result(stop, seconds)
-        self._tell(ended)
+            context.emit_last(ModelSaid(message=partial))
+        ended = context.emit_last(self._result(stop, seconds))
         context.is_over = True
-        return ended.model_copy(update={"n": context.session.state.last_number})
-
-    def _tell(self, event: Event) -> None:
-        try:
-            self._context.emit(event)
-        except DatastewardError:
-            logger.warning("the session log could not take the last events")
-            self._context.on_event(event)
+        assert isinstance(ended, RunEnded)
+        return ended
 
     def _result(self, stop: RunStop, seconds: float) -> RunEnded:
         context = self._context

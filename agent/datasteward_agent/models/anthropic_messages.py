@@ -88,6 +88,11 @@ class MessagesModel:
         """Name, provider and price."""
         return self._identity
 
+    def prepare(self) -> None:
+        """Import the SDK, which takes about a second; may run on a thread while other things are opened."""
+        import anthropic.resources.messages  # noqa: F401
+        import httpx2  # noqa: F401
+
     async def limits(self) -> ModelLimits:
         """From the server where it lists models, else from the built-in table; asked once."""
         if self._limits is None:

@@ -66,7 +66,7 @@ class ScriptedCall(Shape):
 class Capture(Shape):
     """Keep the first group of `pattern` in the last results as `{name}`."""
 
-    name: str = Field(pattern=r"\A[a-z_][a-z0-9_]*\Z")
+    name: str = Field(pattern=r"^[a-z_][a-z0-9_]*$")
     pattern: str
 
 
@@ -134,6 +134,9 @@ class ScriptedModel:
             self._faulted.add(index)
             raise ModelFault(turn.fault, f"scripted fault: {turn.fault}")
         names = _captured(self._script, request.messages, turn)
+        lost = [c.name for c in turn.capture if c.name not in names]
+        if lost:
+            raise ModelFault("unusable", f"The script's {{{lost[0]}}} is not in what the tools answered.")
         parts = _parts(turn, names, index, len(request.messages))
         for part in parts:
             match part:
