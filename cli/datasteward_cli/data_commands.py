@@ -100,7 +100,7 @@ def _print_rows(scope: Scope, handle: str, form: str) -> None:
 def _stored_rows(path: Path) -> tuple[list[str], Iterator[list[Any]]]:
     import pyarrow.parquet as pq
 
-    from datasteward.engine.cells import read_cells
+    from datasteward.engine.arrow_cells import read_cells
 
     file = pq.ParquetFile(path)
     return list(file.schema_arrow.names), (row for batch in file.iter_batches(8192) for row in read_cells(batch))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasteward.engine.cells import compact_json, read_cells, shorten_cell
+from datasteward.engine.arrow_cells import read_cells
+from datasteward.engine.cells import compact_json, shorten_cell
 
 SAME_AS_DUCKDB = [
     "'2020-01-01 10:00:00.5+02'::timestamptz",

@@ -90,7 +90,7 @@ class Engine:
 
     async def __aenter__(self) -> "Engine":
         await asyncio.to_thread(self.results.recover)
-        self._background(self.pool.warm_up())
+        await self.pool.start()
         self._background(self._keep_lease())
         return self
 

@@ -7,8 +7,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datasteward.engine.arrow_cells import read_cells
 from datasteward.engine.carriers import Carrier, quote_name, quote_text
-from datasteward.engine.cells import compact_json, read_cells, shorten_cell
+from datasteward.engine.cells import compact_json, shorten_cell
 from datasteward.engine.jobs import ColumnFacts, ResultColumn, ResultHead
 
 MAX_HEAD_ROWS = 500

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,6 +13,10 @@ from datasteward.engine.jobs import WorkerSettings
 from datasteward.engine.worker_process import EventListener, WorkerDied, WorkerProcess, start_worker
 from datasteward.errors import EngineFault, ToolError
 
+GROW_SECONDS = 0.05
+"""How long a call waits for a warm worker before another one is started."""
+SURPLUS_SECONDS = 20.0
+"""How long a worker beyond the warm ones may idle before it goes."""
 READER_MODULE = "datasteward.engine.worker"
 logger = logging.getLogger(__name__)
 
@@ -40,16 +45,33 @@ class WorkerPool:
         self._workers: dict[int, WorkerProcess] = {}
         self._in_use: set[int] = set()
 
-    async def warm_up(self) -> None:
-        """Start the warm workers and let each open what a first query needs."""
-        missing = self._warm - len(self._workers)
-        started = await asyncio.gather(*(self._start() for _ in range(max(0, missing))))
-        for worker in started:
+    async def start(self) -> None:
+        """Start the first warm worker; the others follow in the background once it is ready."""
+        if self._warm:
+            first = await self._start()
+            self._in_background(self._warm_up(first))
+        self._in_background(self._retire_surplus())
+
+    async def _warm_up(self, first: WorkerProcess) -> None:
+        worker: WorkerProcess | None = first
+        while worker is not None:
             try:
                 await worker.call("warm_up", {}, ignore_event)
             except (ToolError, EngineFault) as error:
                 logger.info("warming up: %s", error)
             self._give_back(worker)
+            worker = await self._start() if len(self._workers) < self._warm and not self._is_closed else None
+
+    async def _retire_surplus(self) -> None:
+        """Let workers beyond the warm ones go once they have been idle for a while, the longest idle first."""
+        while True:
+            await asyncio.sleep(SURPLUS_SECONDS / 4)
+            oldest = time.monotonic() - SURPLUS_SECONDS
+            for worker in list(self._idle):
+                if len(self._idle) > self._warm and worker.last_used < oldest:
+                    self._idle.remove(worker)
+                    self._forget(worker)
+                    await worker.close()
 
     @asynccontextmanager
     async def worker(self, *, is_fresh: bool = False) -> AsyncIterator[WorkerProcess]:
@@ -130,6 +152,7 @@ class WorkerPool:
         return tuple(pid for pid, w in self._workers.items() if w.is_alive)
 
     async def _take(self, *, is_fresh: bool) -> WorkerProcess:
+        patience = GROW_SECONDS
         while True:
             if self._is_closed:
                 raise EngineFault("The engine is shutting down.")
@@ -140,12 +163,17 @@ class WorkerPool:
                         self._mark_used(worker)
                         return worker
                     self._forget(worker)
-                if len(self._in_use) + self._starting < self._max:
+                running = len(self._in_use) + self._starting
+                if running < self._max and (is_fresh or patience == 0 or running < max(1, self._warm)):
                     return await self._start()
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             try:
-                await waiter
+                async with asyncio.timeout(patience or None):
+                    await waiter
+            except TimeoutError:
+                self._waiting.remove(waiter)
+                patience = 0.0
             except asyncio.CancelledError:
                 if waiter in self._waiting:
                     self._waiting.remove(waiter)
@@ -174,10 +202,8 @@ class WorkerPool:
         if not worker.is_alive or worker.pending is not None:
             worker.kill()
             self._forget(worker)
-        elif len(self._idle) >= max(1, self._warm) and not self._waiting:
-            self._forget(worker)
-            self._in_background(worker.close())
         else:
+            worker.last_used = time.monotonic()
             self._idle.append(worker)
         self._wake()
 

@@ -76,6 +76,7 @@ def _run_statement(
 def _open(cursor: duckdb.DuckDBPyConnection, statement: PreparedStatement, job: QueryJob) -> _Opened:
     relation = _relation(cursor, statement.sql, job)
     names, notes = unique_names(relation.columns)
+    notes = [*statement.told, *notes]
     carriers = tuple(choose_carrier(n, t) for n, t in zip(names, relation.types, strict=True))
     if any(not c.is_native for c in carriers):
         relation = relation.project(", ".join(_stored_expression(i, c) for i, c in enumerate(carriers, 1)))

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import duckdb
 
-from datasteward.engine.carriers import quote_name, quote_text
+from datasteward.engine.carriers import quote_name
 from datasteward.engine.duckdb_errors import explain_duckdb_error
-from datasteward.engine.gate import AttachedCatalog, FileRules, Gate, GateReport, NamedSource, StatementFacts
+from datasteward.engine.gate import AttachedCatalog, FileRules, Gate
+from datasteward.engine.gate_facts import GateReport, NamedSource, StatementFacts
 from datasteward.engine.jobs import SourceUse, WorkerSettings
-from datasteward.engine.lockdown import open_reader
+from datasteward.engine.lockdown import open_cursor, open_reader
 from datasteward.engine.sources import Sources, SourceView
 from datasteward.errors import Cancelled, ToolError
 
@@ -24,6 +25,7 @@ class PreparedStatement:
     sql: str
     kind: str
     sources: tuple[SourceUse, ...]
+    told: tuple[str, ...] = ()
 
 
 class Session:
@@ -72,11 +74,7 @@ class Session:
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A cursor of its own on the locked connection; give it back with `close_cursor`."""
-        cursor = self._open().cursor()
-        name = self.database_name
-        if name is not None:
-            path = quote_text(f"{quote_name(name)}.main,memory.main")
-            cursor.execute(f"SET search_path = {path}")
+        cursor = open_cursor(self._open(), self.database_name)
         with self._lock:
             self._cursors.append(cursor)
         return cursor
@@ -111,10 +109,13 @@ class Session:
                 code="invalid_arguments",
                 hint="Send a query such as FROM orders LIMIT 5.",
             )
-        for statement in report.statements:
-            for source in statement.named_sources:
-                self._ensure_view(source)
-        return [PreparedStatement(sql=s.text, kind=s.kind, sources=_sources_of(s)) for s in report.statements]
+        return [self._prepare(statement) for statement in report.statements]
+
+    def _prepare(self, statement: StatementFacts) -> PreparedStatement:
+        told = [line for source in statement.named_sources for line in self._ensure_view(source)]
+        return PreparedStatement(
+            sql=statement.text, kind=statement.kind, sources=_sources_of(statement), told=tuple(dict.fromkeys(told))
+        )
 
     def check(self, sql: str, *, for_write: bool) -> GateReport:
         """The gate's report on `sql` without running anything."""
@@ -169,11 +170,16 @@ class Session:
             except duckdb.Error as error:
                 raise explain_duckdb_error(error, "") from error
 
-    def _ensure_view(self, source: NamedSource) -> None:
-        view = self._sources.view(source)
-        known = self._views.get(view.key)
-        if known == view:
-            return
+    def _ensure_view(self, source: NamedSource) -> tuple[str, ...]:
+        """Make the view a source needs if it is not there as it should be; what a reader of it must know."""
+        assert self._connection is not None
+        view = self._sources.view(source, self._connection)
+        if self._views.get(view.key) != view:
+            self._make_view(view)
+            self._views[view.key] = view
+        return view.told
+
+    def _make_view(self, view: SourceView) -> None:
         assert self._connection is not None
         cursor = self._connection.cursor()
         try:
@@ -185,7 +191,6 @@ class Session:
             raise explain_duckdb_error(error, view.select) from error
         finally:
             cursor.close()
-        self._views[view.key] = view
 
 
 def _database_files(database: Path) -> tuple[Path, ...]:

@@ -1,36 +1,40 @@
 """Names that are not in the database: result handles, friendly file names and file paths, each given as a view.
 
 A statement that names `r17`, `orders` or `'data/orders.csv'` finds a view of exactly that name in the worker's own
-in-memory catalog, so its text runs unchanged and nothing of the user's is touched.
+in-memory catalog, so its text runs unchanged and nothing of the user's is touched. `book.Sheet2` is a part of a file
+that holds several tables, `orders.quarantine` the lines of a file that could not be read as rows.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from datasteward.engine.files import DataFile, DataFiles, file_format
-from datasteward.engine.gate import NamedSource
+import duckdb
+
+from datasteward.engine.carriers import quote_text
+from datasteward.engine.files import DataFile, DataFiles
+from datasteward.engine.gate_facts import NamedSource
 from datasteward.engine.jobs import WorkerSettings
-from datasteward.engine.reading import read_expression
 from datasteward.engine.result_files import HANDLE, result_path, stored_select
 from datasteward.errors import ToolError
 
 RESULTS_SCHEMA = "results"
+QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceView:
-    """The view that stands for a source; it is made anew when its file's time or size has changed."""
+    """The view that stands for a source, and what its reader must know; made anew when its file changes."""
 
     schema: str
     name: str
     select: str
     version: tuple[int, int]
+    told: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """What tells views apart."""
-        return f"{self.schema}.{self.name.casefold()}"
+        return f"{self.schema.casefold()}.{self.name.casefold()}"
 
 
 class Sources:
@@ -38,9 +42,8 @@ class Sources:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
-        self._files = DataFiles(
-            settings.roots, settings.workspace_root, denied=(settings.state_folder, settings.database)
-        )
+        denied = (settings.state_folder, settings.database)
+        self._files = DataFiles(settings.roots, settings.workspace_root, denied=denied)
 
     def names(self) -> Iterable[str]:
         """Friendly names of files, for hints."""
@@ -48,60 +51,71 @@ class Sources:
 
     def resolve(self, parts: tuple[str, ...]) -> NamedSource | None:
         """What an unknown table name stands for, or None."""
+        if len(parts) > 2:
+            return None
         if len(parts) == 2 and parts[0].casefold() == RESULTS_SCHEMA and HANDLE.match(parts[1]):
             return self._resolve_result(parts, parts[1])
-        if len(parts) != 1:
-            return None
-        name = parts[0]
-        if HANDLE.match(name) and (found := self._resolve_result(parts, name)):
+        if len(parts) == 1 and HANDLE.match(parts[0]) and (found := self._resolve_result(parts, parts[0])):
             return found
-        if (file := self._files.find(name)) is not None:
-            return NamedSource(parts=parts, kind="file", shown=file.shown_path, path=file.path)
-        return None
+        file = self._files.find(parts[0])
+        if file is None or (len(parts) == 2 and not _has_part(file, parts[1])):
+            return None
+        return NamedSource(parts=parts, kind="file", shown=file.shown_path, path=file.path)
 
-    def view(self, source: NamedSource) -> SourceView:
-        """The view of a resolved source; raises `ToolError` when its file cannot be read as data."""
+    def view(self, source: NamedSource, connection: duckdb.DuckDBPyConnection) -> SourceView:
+        """The view of a resolved source; raises `ToolError` when its file cannot be read as a table."""
+        schema = "main" if len(source.parts) == 1 else source.parts[0]
+        name = source.parts[-1]
         if source.kind == "result":
-            path = source.path
-            schema = RESULTS_SCHEMA if len(source.parts) == 2 else "main"
-            stat = path.stat()
-            return SourceView(
-                schema=schema,
-                name=source.parts[-1],
-                select=stored_select(path),
-                version=(stat.st_size, stat.st_mtime_ns),
-            )
-        file = self._as_file(source)
+            stat = source.path.stat()
+            select = stored_select(source.path)
+            return SourceView(schema=schema, name=name, select=select, version=(stat.st_size, stat.st_mtime_ns))
+        if source.path.is_dir():
+            return self._partition_view(source, schema, name)
+        from datasteward.intake.inspect import inspect_file
+        from datasteward.intake.model import Overrides
+        from datasteward.intake.plan import read_plan
+
+        intake = inspect_file(source.path, Overrides(part=_part_of(source)))
+        plan = read_plan(connection, intake, self._settings.cache_folder)
+        table, told = plan.table_sql, (*intake.doubts, *plan.told)
+        if len(source.parts) == 2 and name.casefold() == QUARANTINE:
+            if plan.quarantine is None:
+                raise ToolError(f"Every line of {source.shown} was read; its quarantine is empty.", code="not_found")
+            table, told = plan.quarantine.table_sql, ()
         return SourceView(
-            schema="main",
-            name=source.parts[-1],
-            select=f"SELECT * FROM {read_expression(file, self._settings.cache_folder)}",
-            version=(file.size_bytes, file.modified_ns),
+            schema=schema,
+            name=name,
+            select=f"SELECT * FROM {table}",
+            version=(intake.size_bytes, intake.modified_ns),
+            told=tuple(dict.fromkeys(told)),
         )
+
+    def _partition_view(self, source: NamedSource, schema: str, name: str) -> SourceView:
+        file = next(f for f in self._files.listing() if f.path == source.path)
+        function = {"csv": "read_csv", "json": "read_json"}.get(file.format, "read_parquet")
+        pattern = quote_text(f"{file.path}/**/*{'.parquet' if file.format == 'parquet' else ''}")
+        select = f"SELECT * FROM {function}({pattern}, hive_partitioning = true, union_by_name = true)"
+        return SourceView(schema=schema, name=name, select=select, version=(file.size_bytes, file.modified_ns))
 
     def _resolve_result(self, parts: tuple[str, ...], handle: str) -> NamedSource | None:
         path = result_path(self._settings.results_folder, handle)
         return NamedSource(parts=parts, kind="result", shown=handle.lower(), path=path) if path.is_file() else None
 
-    def _as_file(self, source: NamedSource) -> DataFile:
-        known = next((f for f in self._files.listing() if f.path == source.path), None)
-        if known is not None:
-            return known
-        kind = file_format(source.path)
-        if kind is None:
-            raise ToolError(
-                f"{source.shown} is not a data file that can be read as a table.",
-                code="not_found",
-                hint="CSV, TSV, JSON, NDJSON, Parquet, Arrow, Excel and SQLite files can; read_csv() names any other text.",
-            )
-        stat = source.path.stat()
-        return DataFile(
-            path=source.path,
-            shown_path=source.shown,
-            name=source.parts[-1],
-            format=kind,
-            size_bytes=stat.st_size,
-            modified_ns=stat.st_mtime_ns,
-        )
+
+def _has_part(file: DataFile, part: str) -> bool:
+    if part.casefold() == QUARANTINE:
+        return not file.is_partitioned
+    if file.format not in {"excel", "sqlite"}:
+        return False
+    from datasteward.intake.inspect import inspect_file
+
+    return any(p.name.casefold() == part.casefold() for p in inspect_file(file.path).parts)
 
 
+def _part_of(source: NamedSource) -> str | None:
+    if len(source.parts) == 1 or source.parts[1].casefold() == QUARANTINE:
+        return None
+    from datasteward.intake.inspect import inspect_file
+
+    return next(p.name for p in inspect_file(source.path).parts if p.name.casefold() == source.parts[1].casefold())

@@ -155,14 +155,17 @@ def main() -> None:
     """Entry point of the process."""
     logging.basicConfig(level=logging.WARNING, format="worker %(process)d: %(message)s")
     incoming, outgoing = take_pipes()
+    import duckdb  # noqa: F401
+    import pyarrow.parquet
+
+    import datasteward.engine.operations
+    import datasteward.engine.query  # noqa: F401
+
     first = read_message(incoming)
     if first is None:
         return
     settings = WorkerSettings.from_json(first["settings"])
     limit_process(settings)
-    import duckdb  # noqa: F401
-    import pyarrow.parquet  # noqa: F401
-
     restrict_files(settings)
     Worker(incoming, outgoing, settings).run()
 

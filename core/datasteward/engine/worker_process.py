@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import logging
 import os
+import signal
 import struct
 import sys
 from collections.abc import Callable, Mapping
@@ -43,6 +44,7 @@ class WorkerProcess:
     pending: _Pending | None = field(default=None)
     has_database_open: bool = False
     calls_made: int = 0
+    last_used: float = 0.0
 
     @property
     def is_alive(self) -> bool:
@@ -85,7 +87,10 @@ class WorkerProcess:
         """End the process at once."""
         if self.process.returncode is None:
             try:
-                self.process.kill()
+                if os.name == "nt":
+                    self.process.kill()
+                else:
+                    os.kill(self.process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
 

@@ -1,0 +1,140 @@
+"""The commands: results on stdout, words on stderr, exit codes as promised."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.wire_client import STEWARD
+from tests.support.workspaces import make_workspace, owned_workspace, steward
+
+STDLIB_ONLY = """
+import sys
+before = set(sys.modules)
+import datasteward_cli.main, datasteward_cli.pump
+foreign = {m.split('.')[0] for m in set(sys.modules) - before} - sys.stdlib_module_names - {'datasteward', 'datasteward_cli'}
+print(sorted(foreign))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    with owned_workspace(tmp_path / "shop") as place:
+        yield place
+
+
+def test_query_prints_a_table_json_csv_and_lines(folder: Path) -> None:
+    sql = "SELECT region, count(*) AS n FROM sales GROUP BY ALL ORDER BY ALL"
+    assert "north|2" in steward(folder, "query", sql).stdout
+    body = json.loads(steward(folder, "query", sql, "--format", "json").stdout)
+    assert body["results"][0]["data"] == [["north", 2], ["south", 1]]
+    assert steward(folder, "query", sql, "--format", "csv").stdout == "region,n\nnorth,2\nsouth,1\n"
+    lines = steward(folder, "query", "-", "--format", "ndjson", stdin=sql).stdout.splitlines()
+    assert [json.loads(line) for line in lines] == [{"region": "north", "n": 2}, {"region": "south", "n": 1}]
+
+
+def test_csv_gives_every_row_not_the_view(folder: Path) -> None:
+    lines = steward(folder, "query", "FROM orders ORDER BY id", "--format", "csv").stdout.splitlines()
+    assert len(lines) == 1001
+    assert lines[-1] == "999,1498.5"
+
+
+def test_parameters_go_by_position_or_name(folder: Path) -> None:
+    run = steward(folder, "query", "SELECT id FROM orders WHERE id = ?", "-p", "7", "--format", "csv")
+    assert run.stdout == "id\n7\n"
+    run = steward(folder, "query", "SELECT $a AS a", "-p", 'a="x"', "--format", "csv")
+    assert run.stdout == "a\nx\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("query", "DELETE FROM orders"), 3, "needs_approval|propose"),
+        (("query", "FROM '/etc/passwd'"), 3, "data"),
+        (("query", "SELEC 1"), 10, "syntax"),
+        (("query", "SELECT count(*) FROM range(1000000000000) t(i) WHERE hash(i) = 7", "--timeout", "0.3"), 12, "time"),
+        (("query",), 2, "No SQL"),
+        (("qurey", "SELECT 1"), 2, "query"),
+        (("--workspace", "nowhere", "query", "SELECT 1"), 2, "nowhere"),
+    ],
+)
+def test_what_goes_wrong_is_one_message_and_an_exit_code(
+    folder: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    run = steward(folder, *arguments)
+    assert run.returncode == code, run.stderr
+    assert run.stdout == ""
+    assert any(word in run.stderr for word in words.split("|")), run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_without_an_owner_everything_runs_in_one_process(tmp_path: Path) -> None:
+    folder = make_workspace(tmp_path / "shop")
+    assert "1000" in steward(folder, "--no-owner", "query", "SELECT count(*) FROM orders").stdout
+    assert not (folder / ".steward" / "owner.json").exists()
+
+
+def test_init_writes_settings_that_load_and_doctor_looks_around(folder: Path) -> None:
+    assert steward(folder, "init").returncode == 0
+    again = steward(folder, "init")
+    assert again.returncode == 2
+    assert "--force" in again.stderr
+    text = (folder / "steward.toml").read_text()
+    live = "\n".join(
+        line[2:] if " = " in line and line[2:3].islower() and line[2:].split(" = ")[0].isidentifier() else line
+        for line in text.splitlines()
+    )
+    (folder / "steward.toml").write_text(live)
+    run = steward(folder, "doctor")
+    assert run.returncode == 0, run.stdout + run.stderr
+    for word in ("workspace", "2 data files", "DuckDB", "database", "owner", "ANTHROPIC_API_KEY"):
+        assert word in run.stdout
+
+
+def test_a_wrong_setting_stops_every_command_with_its_name(folder: Path) -> None:
+    (folder / "steward.toml").write_text("[limits]\nmemroy = '1GB'\n")
+    for command in (("--no-owner", "query", "SELECT 1"), ("doctor",), ("query", "SELECT 1")):
+        run = steward(folder, *command)
+        assert run.returncode != 0
+        assert "memory" in run.stdout + run.stderr
+
+
+def test_the_journal_tells_follows_and_verifies(folder: Path) -> None:
+    steward(folder, "query", "SELECT 'a secret value' AS x")
+    steward(folder, "query", "SELEC")
+    text = steward(folder, "log").stdout
+    assert "outcome=ok" in text
+    assert "outcome=syntax" in text
+    assert "a secret value" not in (folder / ".steward" / "journal" / "journal.jsonl").read_text()
+    assert steward(folder, "log", "--outcome", "syntax", "--json").stdout.count("\n") == 1
+    assert steward(folder, "log", "--verify").returncode == 0
+    path = folder / ".steward" / "journal" / "journal.jsonl"
+    path.write_text(path.read_text().replace('"outcome":"ok"', '"outcome":"no"', 1))
+    assert steward(folder, "log", "--verify").returncode == 1
+
+
+def test_results_are_pinned_and_pruned(folder: Path) -> None:
+    (folder / "steward.toml").write_text("[results]\nquota = 1\n")
+    steward(folder, "--no-owner", "query", "SELECT 1 AS a")
+    steward(folder, "--no-owner", "query", "SELECT 2 AS a")
+    assert "kept" in steward(folder, "results", "pin", "r2").stdout
+    assert "removed 1: r1" in steward(folder, "results", "prune").stdout
+    assert steward(folder, "--no-owner", "query", "FROM r2", "--format", "csv").stdout == "a\n2\n"
+    gone = steward(folder, "--no-owner", "results", "show", "r1")
+    assert "removed" in gone.stderr
+    assert "SELECT 1" in gone.stderr
+
+
+def test_the_pump_imports_the_standard_library_only(tmp_path: Path) -> None:
+    run = subprocess.run([sys.executable, "-c", STDLIB_ONLY], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_the_demo_walks_through_without_key_or_owner(tmp_path: Path) -> None:
+    run = subprocess.run([*STEWARD, "demo"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert run.returncode == 0, run.stderr
+    for words in ("Desk", "top_share_percent", "forbidden", "chain intact"):
+        assert words in run.stdout
