@@ -19,12 +19,12 @@ _TEXT_NAMES = re.compile(
 )
 _SNIFF_TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR']"
 _GUARD_ROWS = 20_480
+_SPELLED = ", ".join(quote_text(s) for s in NULL_SPELLINGS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Counts:
     filled: int
-    spelled_null: int
     integers: int
     decimals: int
     digits: int
@@ -50,11 +50,10 @@ def sniff_types(connection: duckdb.DuckDBPyConnection, read_arguments: str, name
     if row[2] and not str(row[2]).startswith("%Y-%m-%d"):
         types = ["VARCHAR" if t == "TIMESTAMP" else t for t in types]
     kept = {"BOOLEAN", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP"}
-    types = [
+    return [
         t if t in kept and not (t in {"BIGINT", "DOUBLE"} and is_text_by_name(n)) else "VARCHAR"
         for t, n in zip(types, names, strict=True)
     ]
-    return types
 
 
 def guard_types(
@@ -82,42 +81,42 @@ def decide_columns(
     connection: duckdb.DuckDBPyConnection, text_relation: str, names: Sequence[str], labels: Sequence[str]
 ) -> tuple[SourceColumn, ...]:
     """Columns typed by every row of `text_relation`, whose columns `names` are all text."""
-    decided: list[SourceColumn] = []
-    for start in range(0, len(names), 100):
-        part = names[start : start + 100]
-        query = f"SELECT {', '.join(_count_expression(n) for n in part)} FROM {text_relation}"
-        row = connection.cursor().execute(query).fetchone() or ()
-        for offset, name in enumerate(part):
-            counts = _Counts(**row[offset])
-            decided.append(_decide(name, labels[start + offset], counts))
-    return tuple(_with_spellings(connection, text_relation, decided))
-
-
-def _count_expression(name: str) -> str:
-    v = f"trim({quote_name(name)})"
-    spelled = f"{v} IN ({', '.join(quote_text(s) for s in NULL_SPELLINGS)})"
-    plain = f"{v} <> '' AND NOT {spelled}"
-    integer = f"regexp_full_match({v}, '-?(0|[1-9][0-9]{{0,17}})')"
-    decimal = f"regexp_full_match({v}, '-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][-+]?[0-9]{{1,3}})?')"
-    date = f"({v} LIKE '____-__-__' AND TRY_CAST({v} AS DATE) IS NOT NULL)"
-    stamp = f"({v} LIKE '____-__-__%' AND regexp_full_match({v}, '[-0-9]{{10}}([ T][0-9:.]{{5,18}})?') AND TRY_CAST({v} AS TIMESTAMP) IS NOT NULL)"
-    return (
-        f"{{filled: count(*) FILTER ({plain}), spelled_null: count(*) FILTER ({spelled}), "
-        f"integers: count(*) FILTER ({integer}), decimals: count(*) FILTER ({decimal}), "
-        f"digits: coalesce(max(length(regexp_replace({v}, '[^0-9]', '', 'g'))) FILTER ({decimal}), 0), "
-        f"dates: count(*) FILTER ({date}), timestamps: count(*) FILTER ({stamp}), "
-        f"booleans: count(*) FILTER (lower({v}) IN ('true', 'false'))}}"
+    query = f"""
+        SELECT name, {_count_expression()}, list(DISTINCT v ORDER BY v) FILTER (is_spelled) AS spellings
+        FROM (SELECT name, v, v IN ({_SPELLED}) AS is_spelled
+              FROM (SELECT name, trim(v) AS v FROM (UNPIVOT {text_relation} ON COLUMNS(*) INTO NAME name VALUE v)))
+        WHERE v <> '' GROUP BY name
+    """
+    counted = {str(r[0]): r for r in connection.cursor().execute(query).fetchall()}
+    return tuple(
+        _decide(name, label, _Counts(*counted[name][1:8]), tuple(counted[name][8] or ()))
+        if name in counted
+        else SourceColumn(name=name, label=label, type="VARCHAR")
+        for name, label in zip(names, labels, strict=True)
     )
 
 
-def _decide(name: str, label: str, counts: _Counts) -> SourceColumn:
+def _count_expression() -> str:
+    integer = "regexp_full_match(v, '-?(0|[1-9][0-9]{0,17})')"
+    decimal = "regexp_full_match(v, '-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][-+]?[0-9]{1,3})?')"
+    date = "(v LIKE '____-__-__' AND TRY_CAST(v AS DATE) IS NOT NULL)"
+    stamp_shape = "regexp_full_match(v, '[-0-9]{10}([ T][0-9:.]{5,18})?')"
+    stamp = f"(v LIKE '____-__-__%' AND {stamp_shape} AND TRY_CAST(v AS TIMESTAMP) IS NOT NULL)"
+    return (
+        f"count(*) FILTER (NOT is_spelled), count(*) FILTER ({integer}), count(*) FILTER ({decimal}), "
+        f"coalesce(max(length(regexp_replace(v, '[^0-9]', '', 'g'))) FILTER ({decimal}), 0), "
+        f"count(*) FILTER ({date}), count(*) FILTER ({stamp}), count(*) FILTER (lower(v) IN ('true', 'false'))"
+    )
+
+
+def _decide(name: str, label: str, counts: _Counts, spellings: tuple[str, ...]) -> SourceColumn:
     chosen = "VARCHAR"
     if counts.filled and not is_text_by_name(name):
         chosen = _type_of(counts)
     elif counts.filled and counts.dates == counts.filled:
         chosen = "DATE"
-    spelled = counts.spelled_null > 0 and chosen != "VARCHAR"
-    return SourceColumn(name=name, label=label, type=chosen, null_spellings=("?",) if spelled else ())
+    kept = spellings if chosen != "VARCHAR" else ()
+    return SourceColumn(name=name, label=label, type=chosen, null_spellings=kept)
 
 
 def _type_of(counts: _Counts) -> str:
@@ -131,25 +130,6 @@ def _type_of(counts: _Counts) -> str:
     if counts.timestamps == whole:
         return "TIMESTAMP"
     return "BOOLEAN" if counts.booleans == whole else "VARCHAR"
-
-
-def _with_spellings(
-    connection: duckdb.DuckDBPyConnection, text_relation: str, columns: list[SourceColumn]
-) -> list[SourceColumn]:
-    """Fill in which null spellings really occur in the typed columns that have any."""
-    result: list[SourceColumn] = []
-    spelled = ", ".join(quote_text(s) for s in NULL_SPELLINGS)
-    for column in columns:
-        if not column.null_spellings:
-            result.append(column)
-            continue
-        v = f"trim({quote_name(column.name)})"
-        rows = connection.cursor().execute(
-            f"SELECT DISTINCT {v} AS v FROM {text_relation} WHERE {v} IN ({spelled}) ORDER BY v"
-        )
-        found = tuple(str(r[0]) for r in rows.fetchall())
-        result.append(SourceColumn(name=column.name, label=column.label, type=column.type, null_spellings=found))
-    return result
 
 
 def typed_expression(column: SourceColumn) -> str:

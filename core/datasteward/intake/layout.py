@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 from datasteward.intake.records import Record
 
@@ -159,7 +160,7 @@ def _is_year_header(first: list[str], rest: list[list[str]]) -> bool:
     """Rising years as labels beside words, over columns that do not hold years themselves."""
     at = [i for i, c in enumerate(first) if re.fullmatch(r"(1[89]|20)\d\d", c.strip())]
     years = [int(first[i]) for i in at]
-    if len(years) < 2 or any(b <= a for a, b in zip(years, years[1:], strict=False)):
+    if len(years) < 2 or any(b <= a for a, b in pairwise(years)):
         return False
     if not any(c.strip() and not is_value(c) for c in first) or any(
         is_value(c) for i, c in enumerate(first) if i not in at

@@ -168,11 +168,11 @@ def _convert(connection: duckdb.DuckDBPyConnection, intake: Intake, folder: Path
 def _publish(work: Path, folder: Path) -> None:
     """Move the finished folder into place; when another process was first, its copy is as good."""
     try:
-        os.replace(work, folder)
+        work.replace(folder)
     except OSError:
         if _load(folder) is None:
             shutil.rmtree(folder, ignore_errors=True)
-            os.replace(work, folder)
+            work.replace(folder)
 
 
 def _run_converter(intake: Intake, work: Path, limit: BadRowLimit) -> Converted:
@@ -286,7 +286,7 @@ def _as_utf8(intake: Intake, folder: Path) -> Path:
 
         for text in codecs.iterdecode(iter(lambda: source.read(1 << 20), b""), intake.encoding.name, errors="replace"):
             sink.write(text)
-    os.replace(work, target)
+    work.replace(target)
     return target
 
 

@@ -1,0 +1,207 @@
+"""A profile as text: compact for a model, with no value of a sensitive column, or with bars for a person's terminal."""
+
+from collections.abc import Sequence
+
+from datasteward.profiling.figures import format_bytes, format_count, format_share, format_value
+from datasteward.profiling.model import ColumnProfile, Finding, Profile
+
+BUDGET_CHARACTERS = 7_000
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_SEVERITY_MARK = {"high": "!!", "medium": "!", "low": "·"}
+
+
+def render_for_model(profile: Profile, *, budget_characters: int = BUDGET_CHARACTERS) -> str:
+    """The profile in at most `budget_characters`: header, findings worst first, one line a column, structure.
+
+    Values of sensitive columns never appear, only their masked shape. What does not fit is counted and named.
+    """
+    head = _header(profile)
+    structure = _structure(profile)
+    room = budget_characters - len("\n".join(head + structure)) - 300
+    columns = _fit([column_line(c) for c in profile.columns], [c.name for c in profile.columns], room * 62 // 100)
+    left = room - sum(len(x) + 1 for x in columns)
+    findings = _fit_findings(profile.findings, left)
+    parts = [
+        *head,
+        *(
+            [f"FINDINGS ({len(profile.findings)}), worst first; SQL for each in the full profile", *findings]
+            if findings
+            else ["FINDINGS none"]
+        ),
+    ]
+    parts += ["COLUMNS name | type | nulls | distinct | values", *columns, *structure]
+    return "\n".join(parts)
+
+
+def _header(profile: Profile) -> list[str]:
+    size = f" · {format_bytes(profile.size_bytes)}" if profile.size_bytes is not None else ""
+    sampled = (
+        "" if profile.sampled_rows >= profile.rows else f" · counts exact, ~ from a sample of {profile.sampled_rows:,}"
+    )
+    lines = [
+        f"{profile.name}: {profile.rows:,} rows x {len(profile.columns)} columns · {profile.format}{size}{sampled}"
+    ]
+    if profile.grain:
+        lines.append(f"GRAIN {profile.grain}")
+    lines.extend(f"NOTE {t}" for t in profile.told[:8])
+    lines.extend(f"LEFT OUT {t}" for t in profile.left_out[:5])
+    return lines
+
+
+def _fit(lines: Sequence[str], names: Sequence[str], room: int) -> list[str]:
+    """As many lines as fit; the rest by name, as far as that fits, and counted."""
+    if sum(len(x) + 1 for x in lines) <= room:
+        return list(lines)
+    short = [x if len(x) <= 110 else x[:107] + "…" for x in lines]
+    kept: list[str] = []
+    used = 0
+    for line in short:
+        if used + len(line) + 1 > room * 8 // 10:
+            break
+        kept.append(line)
+        used += len(line) + 1
+    rest = list(names[len(kept) :])
+    if rest:
+        listed = ", ".join(rest)
+        space = max(40, room - used - 40)
+        cut = listed if len(listed) <= space else listed[:space] + "…"
+        kept.append(f"and {len(rest)} more: {cut}")
+    return kept
+
+
+def _fit_findings(findings: Sequence[Finding], room: int) -> list[str]:
+    kept: list[str] = []
+    used = 0
+    for index, finding in enumerate(findings):
+        line = finding_line(finding)
+        if used + len(line) + 1 > room - 30:
+            kept.append(f"and {len(findings) - index} more findings")
+            break
+        kept.append(line)
+        used += len(line) + 1
+    return kept
+
+
+def finding_line(finding: Finding) -> str:
+    """A finding in one line: mark, column, what, how many rows, an example and the SQL expression that mends it."""
+    where = f"{finding.column} " if finding.column else ""
+    about = "" if finding.is_exact else "~"
+    example = f" e.g. {format_value(finding.example, 40)}" if finding.example else ""
+    mend = (
+        f" → {finding.mend_sql}"
+        if finding.mend_sql and len(finding.mend_sql) <= 110 and "SELECT" not in finding.mend_sql
+        else ""
+    )
+    return f"{_SEVERITY_MARK[finding.severity]} {where}{finding.message} ({about}{finding.rows:,} rows, {format_share(finding.share)}){example}{mend}"
+
+
+def column_line(column: ColumnProfile) -> str:
+    """A column in one line, without values when it is sensitive."""
+    kind = column.type if len(column.type) <= 40 else column.type[:37] + "…"
+    if column.better_type:
+        kind += f"→{column.better_type}"
+    if column.meaning:
+        kind += f" <{column.meaning.kind}{', PII' if column.is_sensitive else ''}>"
+    nulls = f"{format_share(column.null_share)} null" if column.nulls else "0 null"
+    mark = " KEY" if column.is_key else ""
+    distinct = f"{'' if column.distinct_is_exact else '~'}{format_count(column.distinct)} distinct{mark}"
+    return " | ".join(x for x in (column.name, kind, nulls, distinct, _values(column)) if x)
+
+
+def _values(column: ColumnProfile) -> str:
+    if column.is_sensitive:
+        return f"masked, like {column.masked_example}" if column.masked_example else "masked"
+    if (
+        column.top
+        and (column.distinct <= 30 or column.top[0].share >= 0.2)
+        and column.family in {"text", "boolean", "integer"}
+    ):
+        shown = column.top[:4] if column.distinct > 4 else column.top
+        return ", ".join(
+            f"{format_value(t.value, 24)} {'' if t.is_exact else '~'}{format_share(t.share)}" for t in shown
+        )
+    return _range(column)
+
+
+def _range(column: ColumnProfile) -> str:
+    parts = []
+    if column.min is not None:
+        parts.append(f"{format_value(column.min, 26)} … {format_value(column.max or '', 26)}")
+    if (
+        column.distribution
+        and column.family in {"integer", "decimal"}
+        and len(column.distribution.quantiles) == 7
+        and not column.is_key
+    ):
+        q = column.distribution.quantiles
+        parts.append(f"p25/50/75 {q[2]:.6g}/{q[3]:.6g}/{q[4]:.6g}")
+    if column.pattern:
+        parts.append(f"like {column.pattern}")
+    elif column.family == "text" and column.max_length and column.max_length > 60:
+        parts.append(f"length {column.min_length}–{column.max_length}")
+    return ", ".join(parts)
+
+
+def _structure(profile: Profile) -> list[str]:
+    s = profile.structure
+    lines = []
+    if s.keys:
+        lines.append(f"KEYS {', '.join(s.keys[:6])}")
+    if s.composite_keys:
+        lines.append("KEYS " + "; ".join(" + ".join(k) for k in s.composite_keys))
+    exact = [d for d in s.dependencies if not d.violations]
+    if exact:
+        mark = "" if all(d.is_exact for d in exact) else " (in the sample)"
+        lines.append(f"FIXED BY{mark} " + ", ".join(f"{d.determinant}→{d.dependent}" for d in exact[:8]))
+    if s.foreign_keys:
+        lines.append(
+            "JOINS "
+            + ", ".join(f"{k.column}→{k.other}.{k.other_column} {format_share(k.share)}" for k in s.foreign_keys[:8])
+        )
+    return lines
+
+
+def render_for_terminal(profile: Profile, *, width: int = 100, shows_values: bool = True, colour: bool = False) -> str:
+    """The profile for a person: findings with their SQL, and a bar or histogram for each column.
+
+    `shows_values` false masks sensitive columns; `colour` adds ANSI colours and must be off when NO_COLOR is set.
+    """
+    bold, dim, red, yellow, end = (
+        ("\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[0m") if colour else ("", "", "", "", "")
+    )
+    lines = [f"{bold}{_header(profile)[0]}{end}", *_header(profile)[1:], ""]
+    for finding in profile.findings:
+        tint = {"high": red, "medium": yellow, "low": dim}[finding.severity]
+        lines.append(f"{tint}{finding_line(finding)}{end}"[: width * 3])
+        if finding.show_sql:
+            lines.append(f"{dim}    {finding.show_sql}{end}")
+    lines.append("" if profile.findings else "Nothing found to be wrong.\n")
+    name_width = min(28, max((len(c.name) for c in profile.columns), default=4))
+    for column in profile.columns:
+        lines.append(_terminal_line(column, name_width, shows_values))
+    return "\n".join([*lines, "", *_structure(profile)])
+
+
+def _terminal_line(column: ColumnProfile, name_width: int, shows_values: bool) -> str:
+    name = column.name if len(column.name) <= name_width else column.name[: name_width - 1] + "…"
+    filled = bar(1 - column.null_share, 6)
+    drawn = sparkline(column.distribution.counts) if column.distribution and column.distribution.counts else " " * 12
+    if column.top and not drawn.strip() and (shows_values or not column.is_sensitive):
+        drawn = bar(column.top[0].share, 12)
+    values = _values(column) if not (column.is_sensitive and shows_values) else _range(column)
+    kind = f"{column.type[:12]:12}"
+    mark = "KEY" if column.is_key else f"{'' if column.distinct_is_exact else '~'}{format_count(column.distinct)}"
+    meaning = f"<{column.meaning.kind}> " if column.meaning else ""
+    return f"{name:{name_width}} {kind} {filled} {mark:>8} {drawn:12} {meaning}{values}".rstrip()
+
+
+def bar(share: float, width: int) -> str:
+    """A horizontal bar `width` characters wide."""
+    full = round(max(0.0, min(1.0, share)) * width)
+    return "█" * full + "░" * (width - full)
+
+
+def sparkline(counts: Sequence[int]) -> str:
+    """A histogram in one line of block characters; any count above zero is visible."""
+    most = max(counts, default=0)
+    return "".join(_BLOCKS[0 if n == 0 else max(1, round(n / most * 8))] for n in counts) if most else ""
