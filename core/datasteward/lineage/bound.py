@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from datasteward.lineage.edges import Edge, OutputColumn, StatementKind, StatementLineage
 from datasteward.lineage.plan_expressions import PlanColumn, Sources
-from datasteward.lineage.plan_types import PlanNode, type_text
+from datasteward.lineage.plan_types import BindError, PlanNode, type_text
 from datasteward.lineage.plan_walk import READ_OPERATORS, Flow, PlanWalk, Write
 from datasteward.lineage.plan_writes import ALL_OPERATORS
 from datasteward.lineage.rewriting import (
@@ -18,8 +18,8 @@ from datasteward.lineage.rewriting import (
     read_view_query,
     replace_files,
 )
-from datasteward.lineage.schemas import FILE_NAMESPACE, Catalog, Column, ColumnRef, DatasetKey
-from datasteward.lineage.shadow import BindError, Shadow, ShadowTable, shadow_of
+from datasteward.lineage.schemas import FILE_NAMESPACE, Catalog, Column, ColumnRef, DatasetKey, ShadowTable
+from datasteward.lineage.shadow import Shadow, shadow_of
 from datasteward.lineage.sql_tokens import quote_text, read_tokens
 
 ANSWER = DatasetKey("query", "answer")

@@ -18,6 +18,15 @@ class UnknownPlan(Exception):
     """The plan holds something this program does not understand; the text says what."""
 
 
+class BindError(Exception):
+    """DuckDB could not bind the statement; `kind` is DuckDB's own error type, `position` a character offset."""
+
+    def __init__(self, message: str, *, kind: str, position: int | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.position = position
+
+
 def type_text(node: PlanNode) -> str:
     """A logical type as SQL writes it, such as `DECIMAL(10,2)` or `STRUCT(a INTEGER)[]`."""
     name = str(node.get("id", ""))

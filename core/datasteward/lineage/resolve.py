@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from datasteward.errors import ToolError
-from datasteward.lineage.bound import bind_statement
 from datasteward.lineage.edges import StatementLineage
-from datasteward.lineage.plan_types import UnknownPlan
+from datasteward.lineage.plan_types import BindError, UnknownPlan
 from datasteward.lineage.schemas import Catalog, Column, ColumnRef, DatasetKey
-from datasteward.lineage.shadow import BindError
 from datasteward.lineage.statements import split_statements
 
 MAX_SQL_CHARACTERS = 1_000_000
@@ -43,6 +41,8 @@ def resolve(
     known = _known_files(catalog, files or {})
     if dialect != "duckdb":
         return _fall_back(text, catalog, dialect, f"read as {dialect}, which DuckDB does not bind", is_sure=False)
+    from datasteward.lineage.bound import bind_statement
+
     try:
         return bind_statement(text, catalog, known, expand_views=expand_views)
     except BindError as error:

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from datasteward.lineage.schemas import Column
-from datasteward.lineage.shadow import ShadowTable
+from datasteward.lineage.schemas import Column, ShadowTable
 from datasteward.lineage.sql_tokens import Token, closing_index, quote_name, read_tokens
 
 READERS = frozenset(

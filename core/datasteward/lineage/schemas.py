@@ -67,6 +67,15 @@ class Dataset:
         return self.path or tuple(self.name.split(".", 1))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowTable:
+    """A table that exists for one statement: what a file scan or a changed target is replaced by."""
+
+    path: tuple[str, ...]
+    columns: tuple[Column, ...]
+    unique: tuple[str, ...] = ()
+
+
 class Catalog:
     """The datasets SQL can name: tables, views, results; with macros and types as `CREATE` statements.
 

@@ -5,13 +5,12 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
-from datasteward.lineage.plan_types import PlanNode
-from datasteward.lineage.schemas import Catalog, Column, Dataset
+from datasteward.lineage.plan_types import BindError, PlanNode
+from datasteward.lineage.schemas import Catalog, Column, Dataset, ShadowTable
 from datasteward.lineage.sql_tokens import quote_name
 
 MAX_KEPT_SHADOWS = 8
@@ -26,24 +25,6 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": MEMORY_LIMIT,
     "threads": "1",
 }
-
-
-class BindError(Exception):
-    """DuckDB could not bind the statement; `kind` is DuckDB's own error type, `position` a character offset."""
-
-    def __init__(self, message: str, *, kind: str, position: int | None = None) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.position = position
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShadowTable:
-    """A table that exists for one statement: what a file scan or a changed target is replaced by."""
-
-    path: tuple[str, ...]
-    columns: tuple[Column, ...]
-    unique: tuple[str, ...] = ()
 
 
 class Shadow:

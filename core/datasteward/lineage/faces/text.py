@@ -55,6 +55,13 @@ def write_impact(impact: Impact, *, budget: int = DEFAULT_BUDGET) -> str:
     return _fit(head, lines, "", max(200, budget))
 
 
+def write_way(way: Sequence[StoredEdge]) -> str:
+    """One path on a line, from source to target, each step with how it goes on."""
+    if not way:
+        return ""
+    return "".join(f"{e.edge.source} →({e.edge.subtype}) " for e in way) + str(way[-1].edge.target)
+
+
 def _grow(
     graph: LineageGraph,
     ref: ColumnRef,

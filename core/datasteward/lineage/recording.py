@@ -1,0 +1,223 @@
+"""Lineage of a workspace: recorded as things run, asked by every front end."""
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from datasteward.engine.engine import Engine, QueryRequest, QueryResult
+from datasteward.engine.files import DataFiles
+from datasteward.errors import DatastewardError, ToolError
+from datasteward.lineage.edges import Edge, StatementLineage
+from datasteward.lineage.resolve import resolve, retarget
+from datasteward.lineage.rewriting import find_files
+from datasteward.lineage.schemas import FILE_NAMESPACE, Catalog, Column, ColumnRef, Dataset, DatasetKey, DatasetKind
+from datasteward.lineage.store import COMPONENT, SCRIPTS, LineageStore, RunStamp, hash_statement
+from datasteward.state import StateDatabase
+
+RESULT_NAMESPACE = "result"
+TABLE_NAMESPACE = "duckdb"
+KEEP_SECONDS = 400 * 86400.0
+PRUNE_EVERY = 500
+logger = logging.getLogger(__name__)
+
+
+class WorkspaceLineage:
+    """The lineage kept in a workspace's state database."""
+
+    def __init__(self, state: StateDatabase, *, now: Callable[[], float] = time.time) -> None:
+        self._state = state
+        self._now = now
+        self._recorded = 0
+        state.migrate(COMPONENT, SCRIPTS)
+
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A read snapshot for the questions in `datasteward.lineage.graph`."""
+        return self._state.connection(write=False)
+
+    def record(
+        self,
+        sql: str,
+        catalog: Catalog,
+        *,
+        run_id: str,
+        job: str = "",
+        files: Mapping[str, tuple[Column, ...]] | None = None,
+        target: Dataset | None = None,
+    ) -> StatementLineage:
+        """Resolve one statement and keep its lineage; `target` names what holds a query's answer.
+
+        Raises `ToolError` when the statement is not readable; then nothing is kept.
+        """
+        found = resolve(sql, catalog, files=files)
+        if target is not None:
+            found = retarget(found, target.key)
+        self.keep(found, catalog, sql=sql, run_id=run_id, job=job, files=files, target_kind=_kind(found, target))
+        return found
+
+    def keep(
+        self,
+        found: StatementLineage,
+        catalog: Catalog,
+        *,
+        sql: str,
+        run_id: str,
+        job: str = "",
+        files: Mapping[str, tuple[Column, ...]] | None = None,
+        target_kind: DatasetKind = "table",
+    ) -> None:
+        """Keep lineage that was resolved before, with the schemas of its inputs."""
+        stamp = RunStamp(run_id=run_id, at=self._now(), job=job)
+        known = {d.key: d for d in catalog.datasets}
+        read = [known[key] for key in found.inputs if key in known]
+        read += [_file(name, columns) for name, columns in (files or {}).items() if _file(name, ()).key in found.inputs]
+        hashed = hash_statement(sql)
+        with self._state.connection() as connection:
+            store = LineageStore(connection)
+            store.record(found, stamp, statement_hash=hashed, target_kind=target_kind, schemas=read)
+            self._recorded += 1
+            if self._recorded % PRUNE_EVERY == 0:
+                store.prune(before=stamp.at - KEEP_SECONDS)
+
+
+class QueryCapture:
+    """Writes the lineage of every finished query behind it, in order, without holding the caller up.
+
+    Run `run` as a task; `drain` waits until what was taken so far is written.
+    """
+
+    def __init__(self, engine: Engine, files: DataFiles, lineage: WorkspaceLineage, root: Path) -> None:
+        self._engine = engine
+        self._files = files
+        self._lineage = lineage
+        self._root = root
+        self._waiting: asyncio.Queue[QueryResult] = asyncio.Queue()
+        engine.on_query(self._take)
+
+    async def run(self) -> None:
+        """Write until cancelled; a query whose lineage cannot be told is logged and left out."""
+        while True:
+            result = await self._waiting.get()
+            try:
+                await self._write(result)
+            except DatastewardError as error:
+                logger.warning("no lineage for %s: %s", result.handle, error.message)
+            except Exception:
+                logger.exception("lineage of %s failed", result.handle)
+            finally:
+                self._waiting.task_done()
+
+    async def drain(self) -> None:
+        """Return when nothing is waiting to be written."""
+        await self._waiting.join()
+
+    def _take(self, request: QueryRequest, result: QueryResult) -> None:
+        if result.handle is not None:
+            self._waiting.put_nowait(result)
+
+    async def _write(self, result: QueryResult) -> None:
+        paths = find_files(result.sql)
+        named = [name for kind, name in result.sources if kind == "result"]
+        listed = await asyncio.to_thread(self._files.listing)
+        shown = {f.shown_path: f.name for f in listed}
+        named += [shown.get(name, name) for kind, name in result.sources if kind == "file"]
+        wanted = list(dict.fromkeys([*named, *paths]))
+        reply = await self._engine.run("list_catalog", {"sources": wanted})
+        by_name = {name: path for path, name in shown.items()}
+        catalog = read_catalog(reply, file_paths=by_name)
+        files = {item["name"]: _columns(item) for item in reply["sources"] if item["name"] in paths and item["columns"]}
+        await asyncio.to_thread(self._record, result, catalog, files)
+
+    def _record(self, result: QueryResult, catalog: Catalog, files: Mapping[str, tuple[Column, ...]]) -> None:
+        handle = str(result.handle)
+        found = retarget(resolve(result.sql, catalog, files=files), DatasetKey(RESULT_NAMESPACE, handle))
+        found = name_files_from(found, self._root)
+        shown = {_shown(name, self._root): columns for name, columns in files.items()}
+        self._lineage.keep(
+            found, catalog, sql=f"{handle}: {result.sql}", run_id=handle, files=shown, target_kind="result"
+        )
+
+
+def read_catalog(reply: Mapping[str, Any], *, file_paths: Mapping[str, str] | None = None) -> Catalog:
+    """The catalog in the engine's answer to `list_catalog`.
+
+    `file_paths` gives the shown path of a file by its friendly name; other described sources that look like `r17` are
+    results, the rest files.
+    """
+    paths = file_paths or {}
+    datasets = [
+        Dataset(
+            namespace=TABLE_NAMESPACE,
+            name=item["name"] if item["schema"] == "main" else f"{item['schema']}.{item['name']}",
+            kind=item["kind"],
+            columns=_columns(item),
+            path=(item["schema"], item["name"]) if item["schema"] != "main" else (item["name"],),
+        )
+        for item in reply["tables"]
+    ]
+    for item in reply["sources"]:
+        name = item["name"]
+        if name in paths:
+            datasets.append(replace(_file(paths[name], _columns(item)), path=(name,)))
+        elif name[:1] == "r" and name[1:].isdigit():
+            key = {"namespace": RESULT_NAMESPACE, "name": name}
+            datasets.append(Dataset(**key, kind="result", columns=_columns(item), path=(name,)))
+    return Catalog(datasets, namespace=TABLE_NAMESPACE, database=reply.get("database"))
+
+
+def name_files_from(found: StatementLineage, root: Path) -> StatementLineage:
+    """The lineage with files below `root` named relative to it, as the rest of the workspace names them."""
+
+    def rename(key: DatasetKey) -> DatasetKey:
+        return DatasetKey(FILE_NAMESPACE, _shown(key.name, root)) if key.namespace == FILE_NAMESPACE else key
+
+    def rename_ref(ref: ColumnRef) -> ColumnRef:
+        return ColumnRef(rename(ref.dataset), ref.column)
+
+    edges: Iterable[Edge] = (replace(e, source=rename_ref(e.source), target=rename_ref(e.target)) for e in found.edges)
+    inputs = tuple(dict.fromkeys(rename(key) for key in found.inputs))
+    return replace(found, edges=tuple(edges), inputs=inputs, target=rename(found.target))
+
+
+def explain_unknown(connection: sqlite3.Connection, name: str) -> ToolError:
+    """The error for a dataset of which no lineage is kept, with the nearest names."""
+    import difflib
+
+    known = [key.name for key in LineageStore(connection).list_datasets()]
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}?" if near else "Lineage is kept of what ran; run it, or import SQL files."
+    return ToolError(f"No lineage is kept of '{name}'.", code="not_found", hint=hint)
+
+
+def _kind(found: StatementLineage, target: Dataset | None) -> DatasetKind:
+    if target is not None:
+        return target.kind
+    match found.kind:
+        case "create_view":
+            return "view"
+        case "copy_to":
+            return "export"
+        case _:
+            return "table"
+
+
+def _file(name: str, columns: Sequence[Column]) -> Dataset:
+    return Dataset(namespace=FILE_NAMESPACE, name=name, kind="file", columns=tuple(columns), path=(name,))
+
+
+def _columns(item: Mapping[str, Any]) -> tuple[Column, ...]:
+    return tuple(Column(name=c[0], type=c[1]) for c in item["columns"])
+
+
+def _shown(name: str, root: Path) -> str:
+    if "://" in name:
+        return name
+    try:
+        return (root / name).relative_to(root).as_posix()
+    except ValueError:
+        return name

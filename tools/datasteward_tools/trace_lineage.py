@@ -1,0 +1,100 @@
+"""The tool `trace_lineage`."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from datasteward.errors import ToolError
+from datasteward.lineage.faces.text import write_impact, write_text, write_way
+from datasteward.lineage.graph import assess_change, find_paths, find_starts, trace
+from datasteward.lineage.recording import WorkspaceLineage, explain_unknown
+from datasteward.lineage.schemas import ColumnRef
+from datasteward.services import Services
+from datasteward.tooling import ToolContext, ToolInput, ToolOutput, tool
+
+_Find = Callable[[str, Sequence[str]], tuple[ColumnRef, ...]]
+Question = Literal["upstream", "downstream", "paths", "drop", "change_type", "rename"]
+
+
+class TraceLineageInput(ToolInput):
+    dataset: str = Field(description="A table, view, file path or result such as r17.")
+    columns: list[str] = Field(default=[], description="Only these columns; all by default.")
+    question: Question = Field(default="upstream", description="drop, change_type, rename: what the change breaks.")
+    to: str | None = Field(default=None, description="With paths: the dataset, or dataset.column, to arrive at.")
+    depth: Annotated[int, Field(ge=1, le=50)] = 5
+    rows: bool = Field(default=False, description="Also columns that only join, filter, group or sort.")
+    at: datetime | None = Field(default=None, description="As it was at this time.")
+    budget: Annotated[int, Field(ge=200, le=20_000)] | None = None
+
+
+class TraceLineageOutput(ToolOutput):
+    question: Question
+    lines: list[str]
+    datasets: int
+    edges: int
+    is_cut: bool = False
+
+    def to_text(self) -> str:
+        """The lines as they are."""
+        return "\n".join(self.lines)
+
+
+@tool(title="Trace lineage")
+async def trace_lineage(arguments: TraceLineageInput, context: ToolContext) -> TraceLineageOutput:
+    """Where columns come from or go to, column by column, as recorded from what ran here; or what a change breaks.
+
+    Lines read `target ← source: column ← columns (how)`. Not for data that was never queried or changed here.
+    """
+    services: Services = context.services
+    budget = arguments.budget or services.settings.limits.view_characters
+    return await asyncio.to_thread(_answer, services, arguments, budget)
+
+
+def _answer(services: Services, arguments: TraceLineageInput, budget: int) -> TraceLineageOutput:
+    with WorkspaceLineage(services.state).reading() as connection:
+        starts = find_starts(connection, arguments.dataset, arguments.columns)
+        if not starts:
+            raise explain_unknown(connection, arguments.dataset)
+        match arguments.question:
+            case "upstream" | "downstream":
+                graph = trace(
+                    connection,
+                    starts,
+                    arguments.question,
+                    depth=arguments.depth,
+                    include_indirect=arguments.rows,
+                    at=arguments.at.timestamp() if arguments.at else None,
+                )
+                text = write_text(graph, budget=budget)
+                datasets, edges, is_cut = len(graph.datasets), len(graph.edges), graph.is_cut
+            case "paths":
+                ends = _find_ends(arguments, lambda name, columns: find_starts(connection, name, columns))
+                ways = [w for s in starts for e in ends for w in find_paths(connection, s, e)]
+                text = "\n".join(write_way(way) for way in ways)[:budget] or "no path is recorded"
+                datasets, edges, is_cut = len({e.edge.source.dataset for w in ways for e in w}), len(ways), False
+            case "drop" | "change_type" | "rename":
+                impact = assess_change(connection, starts, arguments.question)
+                text = write_impact(impact, budget=budget)
+                datasets = len({r.dataset for r in (*impact.broken, *impact.affected)})
+                edges, is_cut = len(impact.edges), False
+    return TraceLineageOutput(
+        question=arguments.question, lines=text.split("\n"), datasets=datasets, edges=edges, is_cut=is_cut
+    )
+
+
+def _find_ends(arguments: TraceLineageInput, find: _Find) -> tuple[ColumnRef, ...]:
+    if not arguments.to:
+        raise ToolError(
+            "trace_lineage: 'paths' needs 'to'.", code="invalid_arguments", hint="Give a dataset or dataset.column."
+        )
+    whole = find(arguments.to, ())
+    if whole:
+        return whole
+    dataset, _, column = arguments.to.rpartition(".")
+    ends = find(dataset, (column,)) if dataset else ()
+    if not ends:
+        raise ToolError(f"No lineage is kept of '{arguments.to}'.", code="not_found", hint="Trace the dataset first.")
+    return ends
