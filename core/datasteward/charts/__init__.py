@@ -1,0 +1,1 @@
+"""Charts drawn from stored results only: Vega-Lite, PNG and SVG, and terminal text."""
