@@ -1,5 +1,6 @@
 """Figures of an answer are held against stored results."""
 
+import itertools
 import json
 from decimal import Decimal
 
@@ -138,7 +139,7 @@ def test_ranges_are_two_figures_and_not_a_negative_one() -> None:
 def test_any_text_gives_ordered_figures_inside_it(text: str) -> None:
     figures = find_figures(text)
     assert all(0 <= f.start < f.end <= len(text) for f in figures)
-    assert all(a.end <= b.start for a, b in zip(figures, figures[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(figures))
     assert isinstance(check_answer(text, ONE), EvidenceReport)
 
 

@@ -145,8 +145,7 @@ class ResultIndex:
     def _labels_at(self, written: str, key: str) -> list[tuple[int, list[int]]]:
         hits = self.labels.get(key, [])
         if key in MONTH_NAMES:
-            hits = [(c, r) for c, r in hits if c not in self.dates or written[0].isupper()]
-            return hits
+            return [(c, r) for c, r in hits if c not in self.dates or written[0].isupper()]
         if hits and len(key) <= 3:
             return [(c, r) for c, r in hits if (self.rows[r[0]][c] or "") == written]
         return hits
