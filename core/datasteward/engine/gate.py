@@ -128,7 +128,7 @@ class Gate:
             self._planted = None
             for name in sorted(names & IMPLICIT_FUNCTIONS):
                 try:
-                    self._walk().judge_call(name, None)
+                    self._walk().judge_planted(name)
                 except Refused as refused:
                     message = (
                         f"The database holds a macro {name} in the place of DuckDB's own function: {refused.message}"

@@ -216,12 +216,14 @@ REFUSED_SYSTEM_VIEWS = words(
 SHOWN_SPECIALS = frozenset({"tables", "databases", "schemas", "__show_tables_expanded"})
 """What SHOW may list."""
 
-IMPLICIT_FUNCTIONS = words(
+IMPLICIT_FUNCTIONS = OPERATORS | words(
     """
-    approx_count_distinct approx_quantile array_extract array_slice avg count count_star element_at first list
-    list_element list_extract list_slice list_value list_zip map_extract max min quantile row stddev stddev_samp
-    struct_extract struct_pack sum unnest list_pack array_agg any_value enum_range enum_first contains concat
-    list_contains struct_concat constant_or_null date_trunc
+    any_value approx_count_distinct approx_quantile array_agg array_extract array_slice avg concat constant_or_null
+    contains count count_star date_trunc duckdb_columns duckdb_constraints duckdb_databases duckdb_functions
+    duckdb_indexes duckdb_schemas duckdb_sequences duckdb_tables duckdb_types duckdb_views element_at enum_first
+    enum_range first list list_contains list_element list_extract list_pack list_slice list_value list_zip map_extract
+    max min quantile round row stddev stddev_samp struct_concat struct_extract struct_pack sum unnest unpivot_list
     """
 )
-"""Functions that DuckDB calls by name for syntax such as SUMMARIZE, PIVOT and x[1]."""
+"""Functions that DuckDB calls by name for syntax such as SHOW, SUMMARIZE, PIVOT, UNPIVOT and x[1]; found by planting a
+macro in the place of each one in turn."""

@@ -62,6 +62,8 @@ class Parser:
         self._connection.execute("SET lock_configuration = true")
         self._serialize = self._connection.extract_statements(_SERIALIZE)[0]
         self._lock = threading.Lock()
+        self._definitions: dict[str, list[str]] | None = None
+        self._implied: dict[str, frozenset[str]] = {}
 
     def split(self, sql: str) -> list[SplitStatement]:
         """The statements of `sql` in order; raises `Refused` with the parser's words when it cannot be parsed."""
@@ -98,6 +100,40 @@ class Parser:
         node: Tree = body["statements"][0]["node"]
         return node
 
+    def implied(self, name: str) -> frozenset[str]:
+        """Every function and table, in lower case, that the built-in macro or view `name` calls by bare name.
+
+        DuckDB looks those up in the user's database first, so a stored macro can take their place.
+        """
+        if self._definitions is None:
+            self._definitions = self._read_definitions()
+        if name not in self._implied:
+            self._implied[name] = frozenset()
+            found: set[str] = set()
+            for sql in self._definitions.get(name, ()):
+                _collect_names(self.tree(sql), found)
+            for inner in sorted(found):
+                found |= self.implied(inner)
+            self._implied[name] = frozenset(found)
+        return self._implied[name]
+
+    def _read_definitions(self) -> dict[str, list[str]]:
+        definitions: dict[str, list[str]] = {}
+        with self._lock:
+            macros = self._connection.execute(
+                "SELECT function_name, function_type, macro_definition FROM system.main.duckdb_functions()"
+                " WHERE internal AND macro_definition IS NOT NULL"
+            ).fetchall()
+            views = self._connection.execute(
+                "SELECT schema_name, view_name, sql FROM system.main.duckdb_views() WHERE internal"
+            ).fetchall()
+        for name, kind, definition in macros:
+            sql = definition if kind == "table_macro" else f"SELECT ({definition}\n)"
+            definitions.setdefault(name.lower(), []).append(sql)
+        for schema, name, sql in views:
+            definitions.setdefault(f"{schema}.{name}".lower(), []).append(query_of_view(sql))
+        return definitions
+
     def functions(self) -> dict[str, str]:
         """Every built-in function's name in lower case with its worst stability (VOLATILE before the others)."""
         with self._lock:
@@ -133,6 +169,28 @@ def tokens_of(sql: str, *, with_comments: bool = False) -> list[Token]:
         else:
             tokens.append(Token(text=text, start=start, end=start + len(text.encode()), type=kind.name))
     return tokens
+
+
+def query_of_view(sql: str) -> str:
+    """The query of a CREATE VIEW statement as DuckDB prints it; raises `Refused` when there is none."""
+    depth = 0
+    for token in tokens_of(sql):
+        depth += (token.text == "(") - (token.text == ")")
+        if depth == 0 and token.word == "as":
+            return sql.encode()[token.end :].decode().rstrip().rstrip(";")
+    raise Refused("A stored view has no query that can be judged.")
+
+
+def _collect_names(node: Any, found: set[str]) -> None:
+    if isinstance(node, list):
+        for child in node:
+            _collect_names(child, found)
+    elif isinstance(node, dict):
+        for key in ("function_name", "table_name"):
+            if isinstance(node.get(key), str):
+                found.add(node[key].lower())
+        for child in node.values():
+            _collect_names(child, found)
 
 
 def trim_statement(sql: str) -> str:

@@ -1,5 +1,7 @@
 """Judges the statements whose tree DuckDB gives, directly or through a rewriting that leaves every part of them in it."""
 
+from dataclasses import dataclass
+
 from datasteward.engine.gate_facts import FileOption, FileUse, Refused
 from datasteward.engine.gate_functions import words
 from datasteward.engine.gate_parser import Token, Tree, trim_statement
@@ -18,6 +20,15 @@ _COPY_FROM_OPTIONS = _COPY_OPTIONS | words(
     " hive_partitioning"
 )
 _FORMATS = frozenset({"csv", "parquet", "json"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Edit:
+    """Bytes put in place of the stretch from `start` to `end`."""
+
+    start: int
+    end: int
+    text: bytes
 
 
 def judge_query(text: str, walk: TreeWalk, *, offset: int = 0) -> Tree:
@@ -47,17 +58,17 @@ def put_lists_in(text: str, walk: TreeWalk) -> str:
     inside IN (…) is judged by itself before a constant takes its place.
     """
     reader = TokenReader(text)
-    cuts: list[tuple[int, int]] = []
+    edits: list[_Edit] = []
     for index, token in enumerate(reader.tokens):
         if token.word in {"pivot", "pivot_wider"}:
-            cuts.extend(_pivot_cuts(reader, index + 1, walk))
+            edits.extend(_pivot_edits(reader, index + 1, walk))
     data = reader.data
-    for start, end in sorted(set(cuts), reverse=True):
-        data = data[:start] + b" IN ('x')" + data[end:]
+    for edit in sorted(set(edits), key=lambda e: e.start, reverse=True):
+        data = data[: edit.start] + edit.text + data[edit.end :]
     return data.decode()
 
 
-def _pivot_cuts(reader: TokenReader, start: int, walk: TreeWalk) -> list[tuple[int, int]]:
+def _pivot_edits(reader: TokenReader, start: int, walk: TreeWalk) -> list[_Edit]:
     """Where lists go for the PIVOT whose source begins at token `start`."""
     last_on, end, depth = None, len(reader.tokens), 0
     for index in range(start, len(reader.tokens)):
@@ -70,8 +81,8 @@ def _pivot_cuts(reader: TokenReader, start: int, walk: TreeWalk) -> list[tuple[i
             last_on = index
     if last_on is None:
         return []
-    cuts = [_item_cut(item, reader, walk) for item in _split_items(reader.tokens[last_on + 1 : end]) if item]
-    return [cut for cut in cuts if cut is not None]
+    items = _split_items(reader.tokens[last_on + 1 : end])
+    return [edit for item in items if item for edit in _item_edits(item, reader, walk)]
 
 
 def _split_items(tokens: list[Token]) -> list[list[Token]]:
@@ -86,18 +97,19 @@ def _split_items(tokens: list[Token]) -> list[list[Token]]:
     return items
 
 
-def _item_cut(item: list[Token], reader: TokenReader, walk: TreeWalk) -> tuple[int, int] | None:
-    """The stretch of bytes that a constant list replaces; None when the column has a list of constants already."""
+def _item_edits(item: list[Token], reader: TokenReader, walk: TreeWalk) -> list[_Edit]:
+    """What gives one PIVOT column a list of constants; nothing when it has one already."""
     depth = 0
     for index, token in enumerate(item):
         if depth == 0 and token.word == "in":
             inside = item[index + 2 : -1]
             if not inside or inside[0].word not in _QUERY_STARTS:
-                return None
+                return []
             judge_query(reader.source(inside), walk, offset=inside[0].start)
-            return (token.start, item[-1].end)
+            return [_Edit(start=token.start, end=item[-1].end, text=b" IN ('x')")]
         depth += (token.text in {"(", "[", "{"}) - (token.text in {")", "]", "}"})
-    return (item[-1].end, item[-1].end)
+    start, end = item[0].start, item[-1].end
+    return [_Edit(start=start, end=start, text=b"("), _Edit(start=end, end=end, text=b") IN ('x')")]
 
 
 def judge_change(text: str, walk: TreeWalk) -> Tree:

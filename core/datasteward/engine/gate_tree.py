@@ -17,7 +17,7 @@ from datasteward.engine.gate_facts import (
     WriteTarget,
 )
 from datasteward.engine.gate_files import FileRules, has_glob, looks_like_path
-from datasteward.engine.gate_parser import Parser, Tree, tokens_of
+from datasteward.engine.gate_parser import Parser, Tree, query_of_view, tokens_of
 
 MAX_OPENED = 64
 """How deep views and macros may open one another."""
@@ -196,7 +196,7 @@ class TreeWalk:
         stored = self._find_stored(path, step.home)
         if stored is not None:
             self._use_stored(stored, step, place)
-        elif not self._use_system_view(path, place):
+        elif not self._use_system_view(path, step, place):
             self._use_source(path, place)
 
     def _find_stored(self, path: tuple[str, ...], home: str) -> StoredObject | None:
@@ -221,9 +221,11 @@ class TreeWalk:
         if key in self._opened:
             return
         self._opened.add(key)
-        self._open(self._body(key, view_body(stored.sql)), {}, step, place, stored.schema, f"The view {stored.name}")
+        self._open(
+            self._body(key, query_of_view(stored.sql)), {}, step, place, stored.schema, f"The view {stored.name}"
+        )
 
-    def _use_system_view(self, path: tuple[str, ...], place: int | None) -> bool:
+    def _use_system_view(self, path: tuple[str, ...], step: _Step, place: int | None) -> bool:
         parts = tuple(p.casefold() for p in path)
         if len(parts) == 3 and parts[0] == "system":
             parts = parts[1:]
@@ -233,6 +235,7 @@ class TreeWalk:
         for name in homes:
             if name in lists.SYSTEM_VIEWS:
                 self.found.reads[CatalogName(parts=tuple(name.split(".")), kind="system")] = None
+                self._judge_implied(name, step, place)
                 return True
             if name in lists.REFUSED_SYSTEM_VIEWS:
                 raise Refused(
@@ -290,10 +293,26 @@ class TreeWalk:
             self._open_macro(macro, _arguments(node), step, place)
         if not macros or folded in self.stability:
             self.judge_builtin(folded, place)
+            self._judge_implied(folded, step, place)
+
+    def _judge_implied(self, name: str, step: _Step, place: int | None) -> None:
+        """Judge the stored macros and tables that take the place of what a built-in macro or view calls."""
+        for inner in self.parser.implied(name):
+            for macro in self.catalog.macros(inner):
+                self._open_macro(macro, [], step, place)
+            stored = self._find_stored((inner,), "main")
+            if stored is not None and stored.kind == "view":
+                self._use_stored(stored, step, place)
 
     def judge_call(self, name: str, place: int | None) -> None:
         """Judge a call of the scalar function `name` whose arguments are not known as a tree."""
         self._judge_scalar(name, (name,), {}, _Step(None, frozenset(), {}, 0, "main", place), place)
+        self.walk([])
+
+    def judge_planted(self, name: str) -> None:
+        """Judge the stored macros of that name alone."""
+        for macro in self.catalog.macros(name):
+            self._open_macro(macro, [], _Step(None, frozenset(), {}, 0, "main"), None)
         self.walk([])
 
     def judge_builtin(self, folded: str, place: int | None) -> None:
@@ -328,6 +347,7 @@ class TreeWalk:
             self._open_macro(macro, _arguments(function), step, place)
         if not macros or name in self.stability:
             self._judge_table_function(name, function, step, place)
+            self._judge_implied(name, step, place)
         rest = frozenset({"function"})
         self._push_children(node, step, skip=rest)
         self._push_children(function, step, skip=frozenset({"qualified_name"}))
@@ -354,7 +374,7 @@ class TreeWalk:
         stored = self._find_stored(path, step.home)
         if stored is not None:
             self._use_stored(stored, step, place)
-        elif not self._use_system_view(path, place):
+        elif not self._use_system_view(path, step, place):
             self._use_source(path, place)
 
     def _use_files(self, name: str, arguments: list[Tree], step: _Step, place: int | None) -> None:
@@ -418,16 +438,6 @@ def _is_in_scope(path: tuple[str, ...], scope: Scope) -> bool:
         case (first, name) if first.casefold() == "recurring":
             return _RECURRING + name.casefold() in scope
     return False
-
-
-def view_body(sql: str) -> str:
-    """The query of a CREATE VIEW statement as DuckDB prints it; raises `Refused` when there is none."""
-    depth = 0
-    for token in tokens_of(sql):
-        depth += (token.text == "(") - (token.text == ")")
-        if depth == 0 and token.word == "as":
-            return sql.encode()[token.end :].decode().rstrip().rstrip(";")
-    raise Refused("A stored view has no query that can be judged.")
 
 
 def constant_texts(node: Any, arguments: Arguments) -> list[str] | None:

@@ -98,24 +98,24 @@ def judge_statement(statement: SplitStatement, walk: TreeWalk) -> Verdict:
 
 
 def _judge_known(statement: SplitStatement, reader: TokenReader, walk: TreeWalk, kind: str) -> Verdict:
-    match statement.type:
-        case "SELECT" | "MULTI" if kind != "create":
+    match (statement.type, reader.now.word):
+        case ("CREATE" | "CREATE_FUNC" | "MULTI", "create"):
+            return Verdict(effect="write", kind=judge_create(reader, walk))
+        case ("ALTER" | "MULTI", "alter"):
+            return Verdict(effect="write", kind=judge_alter(reader, walk))
+        case ("ALTER", "comment"):
+            return Verdict(effect="write", kind=judge_comment(reader, walk))
+        case ("SELECT" | "MULTI", _):
             judge_query(statement.text, walk)
             return Verdict(effect="write" if walk.found.approval else "read", kind=kind)
-        case "INSERT" | "UPDATE" | "DELETE":
+        case ("INSERT" | "UPDATE" | "DELETE", _):
             return Verdict(effect="write", kind=_change_kind(judge_change(statement.text, walk), kind))
-        case "MERGE_INTO":
+        case ("MERGE_INTO", _):
             judge_merge(reader, walk)
             return Verdict(effect="write", kind="merge")
-        case "CREATE" | "MULTI" | "CREATE_FUNC":
-            return Verdict(effect="write", kind=judge_create(reader, walk))
-        case "DROP":
+        case ("DROP", "drop"):
             return Verdict(effect="write", kind=judge_drop(reader, walk))
-        case "ALTER" if kind == "comment":
-            return Verdict(effect="write", kind=judge_comment(reader, walk))
-        case "ALTER":
-            return Verdict(effect="write", kind=judge_alter(reader, walk))
-        case "COPY":
+        case ("COPY", "copy"):
             return _judge_copy(statement, reader, walk)
     raise Refused(
         f"Statements of this kind ({statement.type}) are not allowed here.",
