@@ -48,7 +48,7 @@ class DataSettings(Section):
 class LimitSettings(Section):
     """`[limits]`: what one call may use."""
 
-    memory: Size = 512 * 2**20
+    memory: Size = 1024 * 2**20
     """Memory the engine may use for one query before it spills to disk."""
     temp: Size = 20 * 10**9
     """Disk that spilling may use."""

@@ -119,13 +119,13 @@ def test_the_journal_tells_follows_and_verifies(folder: Path) -> None:
 def test_results_are_pinned_and_pruned(folder: Path) -> None:
     (folder / "steward.toml").write_text("[results]\nquota = 1\n")
     steward(folder, "--no-owner", "query", "SELECT 1 AS a")
+    assert "kept" in steward(folder, "results", "pin", "r1").stdout
     steward(folder, "--no-owner", "query", "SELECT 2 AS a")
-    assert "kept" in steward(folder, "results", "pin", "r2").stdout
-    assert "removed 1: r1" in steward(folder, "results", "prune").stdout
-    assert steward(folder, "--no-owner", "query", "FROM r2", "--format", "csv").stdout == "a\n2\n"
-    gone = steward(folder, "--no-owner", "results", "show", "r1")
+    assert "removed 1: r2" in steward(folder, "results", "prune").stdout
+    assert steward(folder, "--no-owner", "query", "FROM r1", "--format", "csv").stdout == "a\n1\n"
+    gone = steward(folder, "--no-owner", "results", "show", "r2")
     assert "removed" in gone.stderr
-    assert "SELECT 1" in gone.stderr
+    assert "SELECT 2" in gone.stderr
 
 
 def test_the_pump_imports_the_standard_library_only(tmp_path: Path) -> None:

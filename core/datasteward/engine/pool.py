@@ -172,7 +172,8 @@ class WorkerPool:
                 async with asyncio.timeout(patience or None):
                     await waiter
             except TimeoutError:
-                self._waiting.remove(waiter)
+                if waiter in self._waiting:
+                    self._waiting.remove(waiter)
                 patience = 0.0
             except asyncio.CancelledError:
                 if waiter in self._waiting:

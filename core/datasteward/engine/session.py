@@ -8,12 +8,12 @@ from pathlib import Path
 
 import duckdb
 
-from datasteward.engine.carriers import quote_name
+from datasteward.engine.carriers import quote_name, quote_text
 from datasteward.engine.duckdb_errors import explain_duckdb_error
 from datasteward.engine.gate import AttachedCatalog, FileRules, Gate
 from datasteward.engine.gate_facts import GateReport, NamedSource, StatementFacts
 from datasteward.engine.jobs import SourceUse, WorkerSettings
-from datasteward.engine.lockdown import open_cursor, open_reader
+from datasteward.engine.lockdown import open_reader
 from datasteward.engine.sources import Sources, SourceView
 from datasteward.errors import Cancelled, ToolError
 
@@ -74,10 +74,17 @@ class Session:
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A cursor of its own on the locked connection; give it back with `close_cursor`."""
-        cursor = open_cursor(self._open(), self.database_name)
+        cursor = self._open().cursor()
+        cursor.execute(f"SET search_path = {quote_text(self._search_path())}")
         with self._lock:
             self._cursors.append(cursor)
         return cursor
+
+    def _search_path(self) -> str:
+        """The database first, then our own views, then the schemas that hold parts of files and `results`."""
+        schemas = sorted({view.schema for view in self._views.values()} - {"main"})
+        own = ["memory.main", *(f"memory.{quote_name(s)}" for s in schemas)]
+        return ",".join([f"{quote_name(self.database_name)}.main", *own] if self.database_name else own)
 
     def close_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Close a cursor of `cursor()` and every one opened since."""
