@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from datasteward.lineage.schemas import ColumnRef, DatasetKey
-from datasteward.lineage.store import LineageStore, StoredEdge, read_edges
+from datasteward.lineage.store import LineageStore, StoredEdge, read_edges, read_refs
 
 Direction = Literal["upstream", "downstream"]
 ChangeAsked = Literal["drop", "change_type", "rename"]
@@ -246,10 +246,5 @@ def _widen(connection: sqlite3.Connection, front: Sequence[int], direction: Dire
 
 
 def _read_nodes(connection: sqlite3.Connection, depths: dict[int, int]) -> list[GraphNode]:
-    rows = connection.execute(
-        "SELECT n.id, d.namespace, d.name, n.column_name FROM json_each(?) f"
-        " CROSS JOIN lineage_node n ON n.id = f.value JOIN lineage_dataset d ON d.id = n.dataset_id",
-        (json.dumps(list(depths)),),
-    )
-    nodes = [GraphNode(ref=ColumnRef(DatasetKey(r[1], r[2]), r[3]), depth=depths[int(r[0])]) for r in rows]
-    return sorted(nodes, key=lambda n: (n.depth, n.ref))
+    nodes = [GraphNode(ref=ref, depth=depths[node]) for node, ref in read_refs(connection, depths).items()]
+    return sorted(nodes, key=lambda n: (n.depth, n.ref.dataset.namespace, n.ref.dataset.name, n.ref.column))

@@ -4,6 +4,7 @@ Columns are told only where the parser can follow them; constructs that it is kn
 (COLUMNS, UNPIVOT, UNION BY NAME, lateral joins) are left at table level.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from datasteward.lineage.rewriting import looks_like_file
 from datasteward.lineage.schemas import FILE_NAMESPACE, Catalog, ColumnRef, DatasetKey
 from datasteward.lineage.sql_tokens import read_tokens
 
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
+"""Its warnings go to stderr unasked; what they tell is in the lineage's notes."""
 ANSWER = DatasetKey("query", "answer")
 MAX_COLUMNS = 100
 _KINDS: dict[type[exp.Expr], StatementKind] = {

@@ -31,11 +31,15 @@ _PLAIN_WINDOWS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class PlanColumn:
-    """A column between two operators: its sources, the text of its computation, whether it is a bare constant."""
+    """A column between two operators: its sources, the text of its computation, whether it is a bare constant.
+
+    `fields` are those of a struct that was packed on the way, so that taking one out again leads to its own source.
+    """
 
     sources: Sources = field(default_factory=lambda: NOTHING)
     text: str = ""
     is_default: bool = False
+    fields: "Mapping[str, PlanColumn] | None" = None
 
 
 Lookup = Callable[[PlanNode], PlanColumn]
@@ -121,10 +125,18 @@ def _function(node: PlanNode, look_up: Lookup) -> PlanColumn:
     if name == "__cast":
         return _cast(node, node["children"][0], look_up)
     parts = [read_expression(c, look_up) for c in node["children"] if c["expression_class"] != "BOUND_LAMBDA"]
+    if name == "struct_extract" and parts and parts[0].fields:
+        taken = parts[0].fields.get(str(node["children"][1].get("value", {}).get("value", "")).casefold())
+        if taken is not None:
+            return taken
     texts = [p.text for p in parts]
     text = _infix(name, texts) if node.get("is_operator") else _call_text(node, name, texts)
     sources = merge_sources(p.sources for p in parts)
-    return PlanColumn(raise_to(sources, "transformation", masking=name in MASKING_FUNCTIONS), shorten(text))
+    fields = None
+    if name in ("struct_pack", "row") and node.get("named_arguments"):
+        fields = {label.casefold(): part for label, part in zip(node["named_arguments"], parts, strict=False)}
+    masked = raise_to(sources, "transformation", masking=name in MASKING_FUNCTIONS)
+    return PlanColumn(masked, shorten(text), fields=fields)
 
 
 def _cast(node: PlanNode, child: PlanNode, look_up: Lookup) -> PlanColumn:

@@ -5,8 +5,9 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from datasteward.lineage.edges import Confidence, Edge, StatementLineage, Subtype
+from datasteward.lineage.edges import Confidence, Edge, StatementLineage
 from datasteward.lineage.schemas import Column, ColumnRef, Dataset, DatasetKey, DatasetKind
 
 COMPONENT = "lineage"
@@ -317,41 +318,45 @@ class LineageStore:
         return known
 
 
-_EDGE_COLUMNS = (
-    "sd.namespace, sd.name, s.column_name, td.namespace, td.name, t.column_name, e.subtype, e.masking, e.expression,"
-    " e.confidence, coalesce(r.run_id, ''), e.statement_hash, e.first_at, e.last_at, e.ended_at"
-)
-_EDGE_JOINS = (
-    " JOIN lineage_node s ON s.id = e.source JOIN lineage_dataset sd ON sd.id = s.dataset_id"
-    " JOIN lineage_node t ON t.id = e.target JOIN lineage_dataset td ON td.id = t.dataset_id"
-    " LEFT JOIN lineage_run r ON r.id = e.run"
-)
-
-
 def read_edges(connection: sqlite3.Connection, edge_ids: Sequence[int]) -> list[StoredEdge]:
     """The edges of these ids, in the order of the ids."""
     rows = connection.execute(
-        f"SELECT e.id, {_EDGE_COLUMNS} FROM json_each(?) f CROSS JOIN lineage_edge e ON e.id = f.value {_EDGE_JOINS}",
+        "SELECT e.id, e.source, e.target, e.subtype, e.masking, e.expression, e.confidence, coalesce(r.run_id, ''),"
+        " e.statement_hash, e.first_at, e.last_at, e.ended_at FROM json_each(?) f"
+        " CROSS JOIN lineage_edge e ON e.id = f.value LEFT JOIN lineage_run r ON r.id = e.run",
         (json.dumps(list(edge_ids)),),
-    )
-    by_id = {int(row[0]): _stored_edge(row[1:]) for row in rows}
+    ).fetchall()
+    refs = read_refs(connection, {node for row in rows for node in row[1:3]})
+    by_id = {int(row[0]): _stored_edge(row, refs[row[1]], refs[row[2]]) for row in rows}
     return [by_id[i] for i in edge_ids if i in by_id]
 
 
-def _stored_edge(row: Sequence[object]) -> StoredEdge:
-    source = ColumnRef(DatasetKey(str(row[0]), str(row[1])), str(row[2]))
-    target = ColumnRef(DatasetKey(str(row[3]), str(row[4])), str(row[5]))
-    subtype: Subtype = row[6]  # type: ignore[assignment]  # written from the same Literal
-    confidence: Confidence = row[9]  # type: ignore[assignment]  # written from the same Literal
-    expression = str(row[8]) if row[8] is not None else None
+def read_refs(connection: sqlite3.Connection, node_ids: Iterable[int]) -> dict[int, ColumnRef]:
+    """The columns behind node ids."""
+    rows = connection.execute(
+        "SELECT n.id, n.dataset_id, d.namespace, d.name, n.column_name FROM json_each(?) f"
+        " CROSS JOIN lineage_node n ON n.id = f.value JOIN lineage_dataset d ON d.id = n.dataset_id",
+        (json.dumps(list(node_ids)),),
+    )
+    keys: dict[int, DatasetKey] = {}
+    found: dict[int, ColumnRef] = {}
+    for node, dataset, namespace, name, column in rows:
+        if dataset not in keys:
+            keys[dataset] = DatasetKey(namespace, name)
+        found[node] = ColumnRef(keys[dataset], column)
+    return found
+
+
+def _stored_edge(row: Sequence[Any], source: ColumnRef, target: ColumnRef) -> StoredEdge:
+    edge = Edge(source=source, target=target, subtype=row[3], masking=bool(row[4]), expression=row[5])
     return StoredEdge(
-        edge=Edge(source=source, target=target, subtype=subtype, masking=bool(row[7]), expression=expression),
-        confidence=confidence,
-        run_id=str(row[10]),
-        statement_hash=str(row[11]),
-        first_at=float(str(row[12])),
-        last_at=float(str(row[13])),
-        ended_at=float(str(row[14])) if row[14] is not None else None,
+        edge=edge,
+        confidence=row[6],
+        run_id=row[7],
+        statement_hash=row[8],
+        first_at=row[9],
+        last_at=row[10],
+        ended_at=row[11],
     )
 
 
