@@ -45,6 +45,7 @@ def writer_place(workspace: Workspace, settings: Settings) -> WriterPlace:
     """Where the writer works in this workspace."""
     database = settings.database_path(workspace)
     return WriterPlace(
+        workspace_root=str(workspace.root),
         database=str(database),
         catalog=database.stem,
         roots=tuple(str(r) for r in settings.data_roots(workspace)),

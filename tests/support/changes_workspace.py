@@ -15,11 +15,16 @@ from pathlib import Path
 import duckdb
 
 from datasteward.changes.execute import run
+from datasteward.changes.from_gate import inspect_report
 from datasteward.changes.jobs import CheckQuery, WriterPlace
-from datasteward.changes.model import Preview, StatementWork, TableName
+from datasteward.changes.model import Preview, SourceView, StatementWork, TableName
 from datasteward.changes.policy import PolicySettings
 from datasteward.changes.ports import Hooks, Inspected, NoHooks
 from datasteward.changes.service import ChangeService
+from datasteward.engine.gate import AttachedCatalog, FileRules, Gate, NamedSource
+from datasteward.engine.jobs import WorkerSettings
+from datasteward.engine.lockdown import open_reader
+from datasteward.engine.sources import Sources
 from datasteward.errors import EngineFault, ToolError
 from datasteward.journal import Journal
 from datasteward.state import StateDatabase
@@ -77,6 +82,56 @@ class PlainInspector:
         )
 
 
+class GateInspector:
+    """The real gate, opened for one text."""
+
+    def __init__(self, workspace: "ChangesWorkspace") -> None:
+        self.workspace = workspace
+
+    async def inspect(self, sql: str) -> Inspected:
+        """The statements as the gate reads them."""
+        w = self.workspace
+        folders = {n: w.steward / n for n in ("results", "cache", "temp")}
+        for folder in folders.values():
+            folder.mkdir(exist_ok=True)
+        settings = WorkerSettings(
+            workspace_root=w.root,
+            roots=(w.root / "data",),
+            database=w.database,
+            state_folder=w.steward,
+            results_folder=folders["results"],
+            cache_folder=folders["cache"],
+            temp_folder=folders["temp"],
+            memory_bytes=512 << 20,
+            temp_bytes=1 << 30,
+            threads=2,
+            sql_bytes=1 << 16,
+        )
+        connection = open_reader(
+            w.database if w.database.exists() else None,
+            roots=settings.roots,
+            results=(folders["results"], folders["cache"]),
+            memory_limit_bytes=512 << 20,
+            threads=2,
+            temp_folder=folders["temp"],
+            temp_limit_bytes=1 << 30,
+        )
+        try:
+            catalog = AttachedCatalog(connection, "warehouse" if w.database.exists() else None)
+            sources = Sources(settings)
+            rules = FileRules(roots=settings.roots, workspace_root=w.root, denied=(w.steward, w.database))
+
+            def view_of(source: NamedSource) -> SourceView:
+                view = sources.view(source, connection)
+                return SourceView(schema_name=view.schema, name=view.name, query=view.select)
+
+            report = Gate(catalog, sources, rules).check(sql, intent="write")
+            found = inspect_report(report, view_of)
+            return Inspected(statements=found.statements, sources=found.sources)
+        finally:
+            connection.close()
+
+
 class InProcessWriter:
     """Runs jobs in this process, one at a time."""
 
@@ -89,7 +144,7 @@ class InProcessWriter:
             return await asyncio.to_thread(run, job_json)
 
 
-_CHILD = "import sys; from datasteward.changes.execute import run; sys.stdout.write(run(sys.stdin.read()))"
+_CHILD = "from datasteward.changes.writer_process import main; main()"
 
 
 @dataclass
@@ -176,6 +231,7 @@ class ChangesWorkspace:
     def place(self) -> WriterPlace:
         """Where the writer works."""
         return WriterPlace(
+            workspace_root=str(self.root),
             database=str(self.database),
             catalog="warehouse",
             roots=(str(self.root / "data"),),
@@ -192,13 +248,14 @@ class ChangesWorkspace:
         writer: object | None = None,
         hooks: Hooks | None = None,
         clock: Callable[[], float] = time.time,
+        with_gate: bool = False,
     ) -> ChangeService:
         """A service with its own connections, as another process would have."""
         return ChangeService(
             state=StateDatabase(self.steward / "state.sqlite"),
             journal=Journal(self.steward / "journal"),
             writer=writer or InProcessWriter(),  # type: ignore[arg-type]
-            inspector=PlainInspector(self.root),
+            inspector=GateInspector(self) if with_gate else PlainInspector(self.root),
             place=self.place(),
             policy=policy or PolicySettings(),
             hooks=hooks,
@@ -231,6 +288,14 @@ class ChangesWorkspace:
             return json.dumps(facts)
         finally:
             connection.close()
+
+    def tables(self) -> dict[str, tuple[object, ...]]:
+        """The exact print of each table in schema main."""
+        names = self.run("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' ORDER BY 1")
+        return {
+            str(n): self.run(f"SELECT count(*), sum(hash(__r)), bit_xor(hash(__r)) FROM {n} AS __r")[0]
+            for (n,) in names
+        }
 
     def receipts(self) -> list[str]:
         """Handles of the changes that the database has receipts of."""

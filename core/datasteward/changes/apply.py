@@ -68,7 +68,7 @@ def apply_change(job: ApplyJob) -> Applied | Moved:
 
 def _touches_files_only(work: Work) -> bool:
     if work.record is not None:
-        return not work.record.tables and not work.record.objects
+        return bool(work.record.files) and not work.record.tables and not work.record.objects
     return all(s.kind in EXPORT_KINDS for s in work.statements)
 
 

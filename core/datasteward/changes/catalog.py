@@ -76,18 +76,54 @@ def _rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: list[obje
     return connection.execute(sql, parameters).fetchall()
 
 
-def read_tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tuple[str, str], TableShape]:
-    """Every base table of the database by (schema, name), without our own ledger."""
-    columns: dict[tuple[str, str], list[Column]] = {}
-    tables = {
-        (str(s), str(n))
-        for s, n in _rows(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """Base tables by (schema, name) and objects by (kind, schema, name), without our own ledger."""
+
+    tables: Mapping[tuple[str, str], TableShape]
+    objects: Mapping[ObjectKey, CatalogObject]
+
+
+def read_catalog(connection: duckdb.DuckDBPyConnection, catalog: str, *, only_tables: bool = False) -> Catalog:
+    """What the database holds as this connection sees it; `only_tables` leaves the other kinds of objects out."""
+    columns = _read_columns(connection, catalog)
+    found = _read_tables(connection, catalog, columns)
+    keys, parents = _read_keys(connection, catalog, columns)
+    triggered = {
+        (str(s), str(t))
+        for s, t in _rows(
             connection,
-            "SELECT schema_name, table_name FROM system.main.duckdb_tables()"
-            " WHERE database_name = ? AND NOT internal AND NOT temporary AND schema_name <> ?",
-            [catalog, LEDGER_SCHEMA],
+            "SELECT schema_name, table_name FROM system.main.duckdb_triggers() WHERE database_name = ?",
+            [catalog],
         )
     }
+    tables = {
+        (o.schema_name, o.name): TableShape(
+            table=TableName(schema_name=o.schema_name, name=o.name),
+            columns=tuple(columns.get((o.schema_name, o.name), ())),
+            key=keys.get((o.schema_name, o.name), ()),
+            parents=tuple(parents.get((o.schema_name, o.name), ())),
+            has_triggers=(o.schema_name, o.name) in triggered,
+        )
+        for o in found
+    }
+    if not only_tables:
+        found += [
+            *_read_schemas(connection, catalog),
+            *_read_sequences(connection, catalog),
+            *_read_types(connection, catalog),
+            *_read_views(connection, catalog, columns),
+            *_read_macros(connection, catalog),
+        ]
+    objects = {(o.kind, o.schema_name, o.name): o for o in found if LEDGER_SCHEMA not in {o.schema_name, o.name}}
+    return Catalog(tables=tables, objects=objects)
+
+
+Columns = Mapping[tuple[str, str], list[Column]]
+
+
+def _read_columns(connection: duckdb.DuckDBPyConnection, catalog: str) -> Columns:
+    columns: dict[tuple[str, str], list[Column]] = {}
     for schema, table, name, type_, nullable, default, generated, expression, comment in _rows(
         connection,
         "SELECT schema_name, table_name, column_name, data_type, is_nullable, column_default, is_generated,"
@@ -105,25 +141,30 @@ def read_tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tup
                 comment=_text(comment),
             )
         )
-    keys, parents = _read_keys(connection, catalog, columns)
-    triggered = {
-        (str(s), str(t))
-        for s, t in _rows(
+    return columns
+
+
+def _read_tables(connection: duckdb.DuckDBPyConnection, catalog: str, columns: Columns) -> list[CatalogObject]:
+    indexes = _read_indexes(connection, catalog)
+    return [
+        CatalogObject(
+            kind="table",
+            schema_name=str(schema),
+            name=str(name),
+            order=_number(oid),
+            create_sql=str(sql),
+            after_sql=(
+                *indexes.get((str(schema), str(name)), ()),
+                *_comments("table", catalog, schema, name, comment, columns),
+            ),
+        )
+        for schema, name, oid, sql, comment in _rows(
             connection,
-            "SELECT schema_name, table_name FROM system.main.duckdb_triggers() WHERE database_name = ?",
-            [catalog],
+            "SELECT schema_name, table_name, table_oid, sql, comment FROM system.main.duckdb_tables()"
+            " WHERE database_name = ? AND NOT internal AND NOT temporary AND schema_name <> ? ORDER BY ALL",
+            [catalog, LEDGER_SCHEMA],
         )
-    }
-    return {
-        where: TableShape(
-            table=TableName(schema_name=where[0], name=where[1]),
-            columns=tuple(columns.get(where, ())),
-            key=keys.get(where, ()),
-            parents=tuple(parents.get(where, ())),
-            has_triggers=where in triggered,
-        )
-        for where in sorted(tables)
-    }
+    ]
 
 
 def _read_keys(
@@ -149,19 +190,6 @@ def _read_keys(
     return keys, parents
 
 
-def read_objects(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[ObjectKey, CatalogObject]:
-    """Every object of the database by (kind, schema, name), without our own ledger."""
-    found = [
-        *_read_schemas(connection, catalog),
-        *_read_created(connection, catalog, "sequence", "duckdb_sequences", "sequence"),
-        *_read_types(connection, catalog),
-        *_read_created(connection, catalog, "table", "duckdb_tables", "table"),
-        *_read_created(connection, catalog, "view", "duckdb_views", "view"),
-        *_read_macros(connection, catalog),
-    ]
-    return {(o.kind, o.schema_name, o.name): o for o in found if LEDGER_SCHEMA not in {o.schema_name, o.name}}
-
-
 def _read_schemas(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[CatalogObject]:
     rows = _rows(
         connection,
@@ -181,30 +209,41 @@ def _read_schemas(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[C
     ]
 
 
-def _read_created(
-    connection: duckdb.DuckDBPyConnection, catalog: str, kind: ObjectKind, function: str, prefix: str
-) -> list[CatalogObject]:
-    filters = {"view": " AND NOT internal AND NOT temporary", "table": " AND NOT internal AND NOT temporary"}
+def _read_sequences(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[CatalogObject]:
     rows = _rows(
         connection,
-        f"SELECT schema_name, {prefix}_name, {prefix}_oid, sql, comment FROM system.main.{function}()"
-        f" WHERE database_name = ?{filters.get(kind, '')}",
+        "SELECT schema_name, sequence_name, sequence_oid, sql, comment FROM system.main.duckdb_sequences()"
+        " WHERE database_name = ?",
         [catalog],
     )
-    indexes = _read_indexes(connection, catalog) if kind == "table" else {}
-    comments = _read_column_comments(connection, catalog) if kind in {"table", "view"} else {}
     return [
         CatalogObject(
-            kind=kind,
+            kind="sequence",
             schema_name=str(schema),
             name=str(name),
             order=_number(oid),
-            create_sql=_qualified_sequence(catalog, schema, name, str(sql)) if kind == "sequence" else str(sql),
-            after_sql=(
-                *indexes.get((str(schema), str(name)), ()),
-                *_comment(kind, catalog, str(schema), str(name), comment),
-                *comments.get((str(schema), str(name)), ()),
-            ),
+            create_sql=_qualified_sequence(catalog, schema, name, str(sql)),
+            after_sql=_comments("sequence", catalog, schema, name, comment, {}),
+        )
+        for schema, name, oid, sql, comment in rows
+    ]
+
+
+def _read_views(connection: duckdb.DuckDBPyConnection, catalog: str, columns: Columns) -> list[CatalogObject]:
+    rows = _rows(
+        connection,
+        "SELECT schema_name, view_name, view_oid, sql, comment FROM system.main.duckdb_views()"
+        " WHERE database_name = ? AND NOT internal AND NOT temporary",
+        [catalog],
+    )
+    return [
+        CatalogObject(
+            kind="view",
+            schema_name=str(schema),
+            name=str(name),
+            order=_number(oid),
+            create_sql=str(sql),
+            after_sql=_comments("view", catalog, schema, name, comment, columns),
         )
         for schema, name, oid, sql, comment in rows
     ]
@@ -223,19 +262,6 @@ def _read_indexes(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[t
         [catalog],
     ):
         found.setdefault((str(schema), str(table)), []).append(str(sql))
-    return found
-
-
-def _read_column_comments(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tuple[str, str], list[str]]:
-    found: dict[tuple[str, str], list[str]] = {}
-    for schema, table, column, comment in _rows(
-        connection,
-        "SELECT schema_name, table_name, column_name, comment FROM system.main.duckdb_columns()"
-        " WHERE database_name = ? AND comment IS NOT NULL ORDER BY column_index",
-        [catalog],
-    ):
-        where = f"{_quote(catalog)}.{_quote(schema)}.{_quote(table)}.{_quote(column)}"
-        found.setdefault((str(schema), str(table)), []).append(f"COMMENT ON COLUMN {where} IS {_literal(comment)}")
     return found
 
 
@@ -297,11 +323,19 @@ def _macro_sql(where: str, parameters: object, bodies: object, *, is_table: bool
     return f"CREATE MACRO {where} " + ", ".join(forms)
 
 
-def _comment(kind: str, catalog: str, schema: str, name: str, comment: object) -> tuple[str, ...]:
-    if comment is None:
-        return ()
+def _comments(
+    kind: str, catalog: str, schema: object, name: object, comment: object, columns: Columns
+) -> tuple[str, ...]:
     where = f"{_quote(catalog)}.{_quote(schema)}.{_quote(name)}"
-    return (f"COMMENT ON {kind.upper()} {where} IS {_literal(comment)}",)
+    own = [] if comment is None else [f"COMMENT ON {kind.upper()} {where} IS {_literal(comment)}"]
+    return (
+        *own,
+        *(
+            f"COMMENT ON COLUMN {where}.{_quote(c.name)} IS {_literal(c.comment)}"
+            for c in columns.get((str(schema), str(name)), ())
+            if c.comment is not None
+        ),
+    )
 
 
 def _quote(name: object) -> str:

@@ -133,12 +133,12 @@ def _read_rows(
     columns: Sequence[str],
     row_ids: Sequence[int | None],
 ) -> dict[int, Cells]:
-    wanted = [str(r) for r in row_ids if r is not None]
+    wanted = [r for r in row_ids if r is not None]
     if not wanted:
         return {}
+    chosen = f"rowid BETWEEN {min(wanted)} AND {max(wanted)} AND rowid IN ({', '.join(map(str, wanted))})"
     rows = connection.execute(
-        f"SELECT rowid, {_texts(columns)} FROM {qualify(catalog, shape.table)} AS r"
-        f" WHERE rowid IN ({', '.join(wanted)})"
+        f"SELECT rowid, {_texts(columns)} FROM {qualify(catalog, shape.table)} AS r WHERE {chosen}"
     ).fetchall()
     return {int(r[0]): _cells(r[1:]) for r in rows}
 

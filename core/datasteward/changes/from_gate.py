@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from datasteward.changes.model import Model, SourceView, StatementWork, TableName
+from datasteward.changes.names import LEDGER_SCHEMA
 from datasteward.engine.gate_facts import GateReport, NamedSource, StatementFacts
 from datasteward.errors import ToolError
 
@@ -42,7 +43,18 @@ def work_of_report(report: GateReport) -> tuple[StatementWork, ...]:
                 hint="Use run_query for it, and propose only statements that change something.",
                 position=facts.start,
             )
+        _refuse_ledger(facts)
     return tuple(_work_of(facts) for facts in report.statements)
+
+
+def _refuse_ledger(facts: StatementFacts) -> None:
+    if any(LEDGER_SCHEMA in {w.schema.casefold(), w.name.casefold()} for w in facts.writes):
+        raise ToolError(
+            f"The schema {LEDGER_SCHEMA} holds the receipts of applied changes and is not for statements to change.",
+            code="forbidden",
+            hint="Use another schema.",
+            position=facts.start,
+        )
 
 
 def _work_of(facts: StatementFacts) -> StatementWork:

@@ -4,13 +4,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from datasteward.changes.model import FileEffect, Fingerprint, Model, Parameter, Preview, SourceView, StatementWork
+from datasteward.changes.model import (
+    FileEffect,
+    Fingerprint,
+    Model,
+    ObjectPrint,
+    Parameter,
+    Preview,
+    SourceView,
+    StatementWork,
+)
 from datasteward.errors import ErrorCode
 
 
 class WriterPlace(Model):
     """Where the writer works and how much it may use; paths are absolute."""
 
+    workspace_root: str
+    """The folder that relative paths in statements start from; the writer process must be there."""
     database: str
     catalog: str
     roots: tuple[str, ...]
@@ -46,6 +57,9 @@ class PreviewJob(Model):
     body: Body
     staging_name: str
     checks: tuple[CheckQuery, ...] = ()
+    known_stamp: str = ""
+    known: tuple[ObjectPrint, ...] = ()
+    """Prints taken when the database file had the stamp `known_stamp`; used only if it still has."""
 
 
 class ApplyJob(Model):

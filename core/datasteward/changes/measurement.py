@@ -7,7 +7,7 @@ import duckdb
 from datasteward.changes.digest import digest_of
 from datasteward.changes.effects import describe_schema, describe_tables, find_irreversible
 from datasteward.changes.jobs import Body, CheckQuery, Measurement, PreviewJob, WriterPlace
-from datasteward.changes.model import CheckEffect, Preview
+from datasteward.changes.model import CheckEffect, Fingerprint, Preview
 from datasteward.changes.prints import stamp_database
 from datasteward.changes.record import UndoRecord, read_record
 from datasteward.changes.rows import read_row
@@ -86,7 +86,8 @@ def measure(job: PreviewJob) -> Measurement:
     staging = staging_folder(job.place, job.staging_name)
     with open_session(settings, images=None, record=record, sources=job.body.sources) as session:
         earlier = [_count_breaks(session, check, is_after=False) for check in job.checks]
-        measured = carry_out(session, work, staging=staging, prepared_files=None, known=None)
+        known = Fingerprint(engine=duckdb.__version__, objects=job.known) if stamp == job.known_stamp else None
+        measured = carry_out(session, work, staging=staging, prepared_files=None, known=known)
         try:
             return Measurement(
                 preview=_preview(session, work, measured, job.checks, earlier),

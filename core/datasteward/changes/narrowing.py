@@ -81,7 +81,7 @@ def _rows_query(
     else:
         select["from_table"] = target
     select["where_clause"] = condition
-    row = read_row(parser, "SELECT json_deserialize_sql(?::JSON)", [json.dumps(frame)])
+    row = read_row(parser, "SELECT system.main.json_deserialize_sql(?::JSON)", [json.dumps(frame)])
     assert row is not None
     return str(row[0]).rstrip().rstrip(";")
 
@@ -97,16 +97,9 @@ _LONE = "SELECT a.rowid AS rid FROM a WHERE true"
 
 
 def _serialize(parser: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
-    row = read_row(parser, "SELECT json_serialize_sql(?)", [sql])
+    row = read_row(parser, "SELECT system.main.json_serialize_sql(?)", [sql])
     assert row is not None
     document: dict[str, Any] = json.loads(row[0])
     if document.get("error"):
         raise ValueError(str(document.get("error_message")))
     return document
-
-
-def make_parser() -> duckdb.DuckDBPyConnection:
-    """A connection of its own that only parses."""
-    connection = duckdb.connect(":memory:")
-    connection.execute("SET enable_external_access = false")
-    return connection

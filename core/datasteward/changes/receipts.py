@@ -7,6 +7,8 @@ approval can never be applied twice. A change of files alone has a receipt file 
 from collections.abc import Iterable
 from pathlib import Path
 
+import duckdb
+
 from datasteward.changes.claims import hold_commit_lock
 from datasteward.changes.file_effects import publish
 from datasteward.changes.jobs import Applied, NotApplied, ReceiptJob, WriterPlace
@@ -15,6 +17,7 @@ from datasteward.changes.names import LEDGER_SCHEMA, quote_name
 from datasteward.changes.record import sync_file
 from datasteward.changes.rows import read_row
 from datasteward.changes.session import Session, open_session
+from datasteward.errors import ToolError
 
 
 def insert_receipt(session: Session, change: str, digest: str, applied: Applied) -> None:
@@ -30,13 +33,7 @@ def insert_receipt(session: Session, change: str, digest: str, applied: Applied)
 
 def find_receipt(session: Session, digest: str) -> Applied | None:
     """The receipt of a digest in the committed state of the database, or None."""
-    known = read_row(
-        session.before,
-        "SELECT 1 FROM system.main.duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name ="
-        " 'receipts'",
-        [session.catalog, LEDGER_SCHEMA],
-    )
-    if known is None:
+    if not _has_ledger(session, session.before):
         return None
     row = read_row(
         session.before,
@@ -44,6 +41,32 @@ def find_receipt(session: Session, digest: str) -> Applied | None:
         [digest],
     )
     return None if row is None else Applied.model_validate_json(str(row[0]))
+
+
+def refuse_ledger_change(session: Session) -> None:
+    """Raise `ToolError` (forbidden) when the open transaction has touched the receipts; last line behind the gate."""
+    if _print_ledger(session, session.before) != _print_ledger(session, session.work):
+        raise ToolError(
+            "The change would alter the receipts of earlier changes.", code="forbidden", hint="Nothing was changed."
+        )
+
+
+def _print_ledger(session: Session, connection: duckdb.DuckDBPyConnection) -> str | None:
+    if not _has_ledger(session, connection):
+        return None
+    value = "system.main.hash(digest, change, body)"
+    table = f"{quote_name(session.catalog)}.{LEDGER_SCHEMA}.receipts"
+    return str(read_row(connection, f"SELECT system.main.count(*), system.main.sum({value}) FROM {table}"))
+
+
+def _has_ledger(session: Session, connection: duckdb.DuckDBPyConnection) -> bool:
+    found = read_row(
+        connection,
+        "SELECT 1 FROM system.main.duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name ="
+        " 'receipts'",
+        [session.catalog, LEDGER_SCHEMA],
+    )
+    return found is not None
 
 
 def receipt_path(state_folder: Path, digest: str) -> Path:

@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 
 import anyio
 import anyio.to_thread
+import duckdb
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasteward.changes.applying import Applying
@@ -22,9 +23,19 @@ from datasteward.changes.crash import crash_point
 from datasteward.changes.digest import digest_of
 from datasteward.changes.history import JournalWriter
 from datasteward.changes.jobs import OUTCOME, Body, Failed, Measurement, PreviewJob, WriterPlace
-from datasteward.changes.model import Approval, ChangeStatus, Parameter, Preview, Proposal, UndoWork, Verdict
+from datasteward.changes.model import (
+    Approval,
+    ChangeStatus,
+    ObjectPrint,
+    Parameter,
+    Preview,
+    Proposal,
+    UndoWork,
+    Verdict,
+)
 from datasteward.changes.policy import PolicySettings, PolicyVerdict, facts_of, judge
 from datasteward.changes.ports import Hooks, Inspector, JournalLike, NoHooks, WriterHost
+from datasteward.changes.prints import stamp_database
 from datasteward.changes.signatures import refuse_unsigned
 from datasteward.changes.store import ChangeEvent, ChangeRow, ChangeStore, ChangeSummary
 from datasteward.errors import EngineFault, ToolError
@@ -354,7 +365,15 @@ class ChangeService:
     async def _propose(self, draft: Draft) -> ChangeReport:
         staging = secrets.token_hex(8)
         checks = await self._hooks.checks_for(draft.body.statements)
-        job = PreviewJob(place=self._place, body=draft.body, staging_name=staging, checks=checks)
+        stamp, known = await _in_thread(self._known_prints)
+        job = PreviewJob(
+            place=self._place,
+            body=draft.body,
+            staging_name=staging,
+            checks=checks,
+            known_stamp=stamp,
+            known=known,
+        )
         try:
             text = await self._writer.run(job.model_dump_json(), timeout_seconds=self._timeout_seconds)
         except EngineFault as fault:
@@ -413,6 +432,7 @@ class ChangeService:
                     earlier_preview=earlier,
                 )
                 moves.note(number, "change.proposed", _proposed_fields(proposal, verdict))
+                moves.keep_prints(measured.stamp, measured.base)
                 if predecessor is not None:
                     moves.replace(predecessor, number, "moved", message)
                     moves.note(predecessor, "change.moved", {"reason": message, "successor": f"c{number}"})
@@ -421,6 +441,10 @@ class ChangeService:
             return number
 
         return await _in_thread(store)
+
+    def _known_prints(self) -> tuple[str, tuple[ObjectPrint, ...]]:
+        stamp = stamp_database(Path(self._place.database))
+        return stamp, self.store.known_prints(stamp, duckdb.__version__)
 
     async def _decide_by_policy(self, number: int) -> ChangeReport:
         handle = f"c{number}"

@@ -74,11 +74,11 @@ def open_session(
     try:
         _attach(root, settings, images, record, create)
         path = _make_sources(root, settings.catalog, sources)
+        _freeze_time(root, settings.frozen_at)
         _lock(root, settings)
         work, before, probe = root.cursor(), root.cursor(), root.cursor()
         for cursor in (work, probe):
             cursor.execute(f"SET search_path = {quote_text(path)}")
-            _freeze_time(cursor, settings.frozen_at)
         yield Session(catalog=settings.catalog, work=work, before=before, probe=probe, has_record=record is not None)
         for cursor in (probe, before, work):
             cursor.close()
@@ -138,7 +138,14 @@ def _lock(root: duckdb.DuckDBPyConnection, settings: SessionSettings) -> None:
         "SET TimeZone = 'UTC'",
         "SET autoinstall_known_extensions = false",
         "SET autoload_known_extensions = false",
+        "SET allow_community_extensions = false",
+        "SET allow_persistent_secrets = false",
         "SET python_enable_replacements = false",
+        "SET python_scan_all_frames = false",
+        "SET enable_logging = false",
+        "SET enable_progress_bar_print = false",
+        "SET http_proxy = ''",
+        "SET file_search_path = ''",
         "SET preserve_insertion_order = true",
         f"SET allowed_directories = [{folders}]",
         "SET enable_external_access = false",
@@ -147,7 +154,8 @@ def _lock(root: duckdb.DuckDBPyConnection, settings: SessionSettings) -> None:
         root.execute(statement)
 
 
-def _freeze_time(cursor: duckdb.DuckDBPyConnection, frozen_at: str) -> None:
+def _freeze_time(root: duckdb.DuckDBPyConnection, frozen_at: str) -> None:
+    """Macros that the search path has before DuckDB's own functions; defaults of columns use them too."""
     instant = f"CAST({quote_text(frozen_at)} AS TIMESTAMPTZ)"
     local = f"CAST({instant} AS TIMESTAMP)"
     meanings = {
@@ -164,8 +172,7 @@ def _freeze_time(cursor: duckdb.DuckDBPyConnection, frozen_at: str) -> None:
         "get_current_time": f"CAST(CAST({local} AS TIME) AS TIMETZ)",
         "current_time": f"CAST(CAST({local} AS TIME) AS TIMETZ)",
     }
-    for name, meaning in meanings.items():
-        cursor.execute(f"CREATE TEMP MACRO {name}() AS {meaning}")
+    root.execute("; ".join(f"CREATE MACRO memory.main.{name}() AS {meaning}" for name, meaning in meanings.items()))
 
 
 FROZEN_FUNCTIONS = frozenset(

@@ -12,7 +12,7 @@ from typing import cast, get_args
 
 from datasteward.changes.digest import digest_of
 from datasteward.changes.jobs import Applied
-from datasteward.changes.model import Approval, ChangeStatus, Preview, Proposal
+from datasteward.changes.model import Approval, ChangeStatus, Fingerprint, ObjectPrint, Preview, Proposal
 from datasteward.changes.policy import PolicySettings
 from datasteward.changes.signatures import is_policy_signed, needs_signature
 from datasteward.errors import ToolError
@@ -63,6 +63,7 @@ CREATE TABLE change_clock (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), hi
 CREATE TABLE change_approver (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), public_key TEXT NOT NULL);
 CREATE TABLE change_policy_signatures (digest TEXT PRIMARY KEY, signature TEXT NOT NULL);
 """,
+    "CREATE TABLE change_prints (object TEXT PRIMARY KEY, stamp TEXT NOT NULL, engine TEXT NOT NULL, print TEXT NOT NULL);",
 )
 
 
@@ -206,6 +207,14 @@ class ChangeStore:
                 {"n": number},
             ).fetchall()
         return tuple(_summary(r) for r in rows)
+
+    def known_prints(self, stamp: str, engine: str) -> tuple[ObjectPrint, ...]:
+        """Exact prints of tables taken when the database file had this stamp."""
+        with self.state.connection(write=False) as connection:
+            rows = connection.execute(
+                "SELECT print FROM change_prints WHERE stamp = ? AND engine = ?", (stamp, engine)
+            ).fetchall()
+        return tuple(ObjectPrint.model_validate_json(r[0]) for r in rows)
 
     def needs_signature(self, state_folder: Path) -> bool:
         """Whether an approver's key was made."""
@@ -354,6 +363,17 @@ class Moves:
     def record_policy_signature(self, digest: str, signature: str) -> None:
         """Keep the approver's signature over a policy."""
         self.connection.execute("INSERT OR REPLACE INTO change_policy_signatures VALUES (?, ?)", (digest, signature))
+
+    def keep_prints(self, stamp: str, taken: Fingerprint) -> None:
+        """Remember prints of tables, so that the next preview on the unchanged file need not scan them."""
+        self.connection.executemany(
+            "INSERT OR REPLACE INTO change_prints VALUES (?, ?, ?, ?)",
+            [
+                (f"{p.schema_name}.{p.name}", stamp, taken.engine, p.model_dump_json())
+                for p in taken.objects
+                if p.kind == "table" and p.exists
+            ],
+        )
 
     def expire(self) -> tuple[int, ...]:
         """Move what has waited too long to expired, and return the numbers."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from datasteward.changes.catalog import CatalogObject, ObjectKey, TableShape, read_objects, read_tables
+from datasteward.changes.catalog import CatalogObject, ObjectKey, TableShape, read_catalog
 from datasteward.changes.file_effects import stage_export
 from datasteward.changes.model import (
     FileEffect,
@@ -19,8 +19,9 @@ from datasteward.changes.model import (
     TableName,
 )
 from datasteward.changes.names import qualify
-from datasteward.changes.narrowing import Narrowing, make_parser, narrow
+from datasteward.changes.narrowing import Narrowing, narrow
 from datasteward.changes.prints import print_files, print_object
+from datasteward.changes.receipts import refuse_ledger_change
 from datasteward.changes.record import UndoRecord
 from datasteward.changes.restore import narrow_by_record, refuse_if_built_upon, restore, restored_files
 from datasteward.changes.rowdiff import Candidates, RowDiff, compare_rows, note_candidates
@@ -104,8 +105,8 @@ def carry_out(
     `prepared_files` are exports staged before, which are then not written again; `known` is a base fingerprint that is
     certain to hold still. Raises `ToolError` with DuckDB's words when a statement fails.
     """
-    shapes = read_tables(session.before, session.catalog)
-    objects = read_objects(session.before, session.catalog)
+    earlier = read_catalog(session.before, session.catalog, only_tables=not work.changes_catalog)
+    shapes, objects = earlier.tables, earlier.objects
     if work.record is not None:
         known = _require_unchanged(session, work.record, shapes, objects)
     targets = _row_targets(work, shapes)
@@ -114,8 +115,9 @@ def carry_out(
     started = time.perf_counter()
     matched, files = _run(session, work, staging, prepared_files)
     seconds = time.perf_counter() - started
-    objects_after = read_objects(session.work, session.catalog) if work.changes_catalog else objects
-    shapes_after = read_tables(session.work, session.catalog) if work.changes_catalog else shapes
+    refuse_ledger_change(session)
+    later = read_catalog(session.work, session.catalog) if work.changes_catalog else earlier
+    shapes_after, objects_after = later.tables, later.objects
     changed = tuple(
         key
         for key in sorted({*objects, *objects_after})
@@ -196,7 +198,7 @@ def _note(session: Session, work: Work, shape: TableShape, number: int, targets:
     if work.record is not None:
         narrowing = narrow_by_record(session, work.record, shape)
     elif targets == 1 and len(work.statements) == 1 and not work.parameters and not shape.has_triggers:
-        narrowing = narrow(make_parser(), work.statements[0])
+        narrowing = narrow(session.before, work.statements[0])
     return note_candidates(session, shape, number, narrowing)
 
 

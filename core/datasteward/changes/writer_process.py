@@ -13,8 +13,11 @@ def main() -> None:
     wire = os.dup(1)
     os.dup2(2, 1)
     from datasteward.changes.execute import run
+    from datasteward.changes.jobs import JOB
 
-    outcome = run(sys.stdin.read()).encode()
+    job = sys.stdin.read()
+    os.chdir(JOB.validate_json(job).place.workspace_root)
+    outcome = run(job).encode()
     with os.fdopen(wire, "wb") as stream:
         stream.write(outcome)
 

@@ -1,0 +1,128 @@
+"""Times proposing, applying and taking back changes against the bare statements, in one process, best of three.
+
+    python bench/changes.py [--rows 10000000]
+
+Wall seconds; the bare statement includes its commit. `preview` is the writer's job without its process start (which is
+timed apart).
+"""
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.support.changes_workspace import ChangesWorkspace, ProcessWriter
+
+SMALL = "UPDATE orders SET amount = amount + 1 WHERE customer IN (1, 2, 3)"
+TABLE = (
+    "CREATE TABLE orders AS SELECT i AS id, i % {customers} AS customer, (i * 7 % 100000 / 100)::DECIMAL(10, 2) AS amount,"
+    " 'status ' || (i % 5) AS status, DATE '2020-01-01' + (i % 1000)::INTEGER AS day, 'note number ' || i AS note,"
+    " i * 3 AS a, i % 97 AS b, (i % 1000) / 7.0 AS c, i % 2 = 0 AS d FROM range({rows}) AS r (i)"
+)
+
+
+def best_of(times: int, action: Callable[[], object]) -> float:
+    """The shortest of some runs, in seconds."""
+    found = []
+    for _ in range(times):
+        started = time.perf_counter()
+        action()
+        found.append(time.perf_counter() - started)
+    return min(found)
+
+
+def show(what: str, seconds: float, against: float | None = None) -> None:
+    """One line of the table."""
+    ratio = f"{seconds / against:8.2f} x" if against else ""
+    print(f"{what:<58} {seconds * 1000:10.1f} ms {ratio}", flush=True)
+
+
+def time_bare(workspace: ChangesWorkspace, sql: str, times: int) -> float:
+    """The statement alone, autocommitted, on an open connection."""
+    copy = workspace.root / "bare.duckdb"
+    shutil.copy(workspace.database, copy)
+    connection = duckdb.connect(str(copy))
+    seconds = best_of(times, lambda: connection.execute(sql).fetchall())
+    connection.close()
+    copy.unlink()
+    return seconds
+
+
+def time_change(workspace: ChangesWorkspace, sql: str, label: str, times: int) -> None:
+    """Preview, apply and undo of one statement."""
+    bare = time_bare(workspace, sql, times)
+    show(f"{label}: bare statement", bare)
+    service = workspace.service()
+    proposals = []
+
+    def propose() -> None:
+        proposals.append(asyncio.run(service.propose(sql, requested_by="bench")))
+
+    show(f"{label}: propose (preview, digest, journal)", best_of(times, propose), bare)
+    report = proposals[-1]
+    started = time.perf_counter()
+    done = asyncio.run(service.approve(report.change, digest=report.digest, by="bench", channel="headless"))
+    show(f"{label}: approve and apply with undo record", time.perf_counter() - started, bare)
+    assert done.status == "applied", done
+    started = time.perf_counter()
+    undo = asyncio.run(service.propose_undo(report.change, requested_by="bench"))
+    show(f"{label}: propose the undo", time.perf_counter() - started, bare)
+    started = time.perf_counter()
+    done = asyncio.run(service.approve(undo.change, digest=undo.digest, by="bench", channel="headless"))
+    show(f"{label}: approve and apply the undo, with proof", time.perf_counter() - started, bare)
+    assert done.status == "applied" and done.proven
+
+
+def time_inbox(root: Path) -> None:
+    """The inbox with 10,000 closed changes."""
+    workspace = ChangesWorkspace(root).make("CREATE TABLE t (a INTEGER)")
+    service = workspace.service()
+    report = asyncio.run(service.propose("INSERT INTO t VALUES (1)", requested_by="bench"))
+    with service.store.transaction() as moves:
+        proposal = moves.get(1).proposal
+        for number in range(10_000):
+            moves.add(
+                proposal.model_copy(update={"nonce": str(number)}),
+                status="rejected",
+                title="INSERT INTO t VALUES (1)",
+                stamp="",
+                staging="",
+                verdict="ask",
+                lifetime_seconds=1,
+            )
+    show("inbox of 10,001: list open ones", best_of(5, lambda: asyncio.run(service.summaries(only_open=True))))
+    show("inbox of 10,001: list newest 100", best_of(5, lambda: asyncio.run(service.summaries(limit=100))))
+    show("inbox of 10,001: state of one", best_of(5, lambda: asyncio.run(service.status(report.change))))
+
+
+def main() -> None:
+    """Run everything at the size asked for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    rows = parser.parse_args().rows
+    with tempfile.TemporaryDirectory() as folder:
+        small = ChangesWorkspace(Path(folder) / "small").make(TABLE.format(customers=1000, rows=1_000_000))
+        time_change(small, SMALL, "UPDATE of 3,000 of 1 M x 10", 3)
+        process = ProcessWriter()
+        started = time.perf_counter()
+        asyncio.run(small.service(writer=process).propose(SMALL, requested_by="bench"))
+        show("UPDATE of 3,000 of 1 M x 10: propose, new writer process", time.perf_counter() - started)
+        time_inbox(Path(folder) / "inbox")
+        large = ChangesWorkspace(Path(folder) / "large").make(TABLE.format(customers=10, rows=rows))
+        names = "id, customer, amount, status, day, note, a, b, c, d"
+        exact = f"SELECT count(*), sum(hash({names})), bit_xor(hash({names})) FROM orders"
+        show(f"exact fingerprint of {rows:,} x 10", time_bare(large, exact, 2))
+        time_change(large, "UPDATE orders SET amount = amount + 1 WHERE customer = 1", f"UPDATE of 10% of {rows:,}", 1)
+        time_change(large, "DELETE FROM orders", f"DELETE of all of {rows:,}", 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Changes as they really come: through the gate, with a writer in a process of its own."""
+
+import pytest
+from tests.support.changes_workspace import ChangesWorkspace
+
+from datasteward.changes.host import SubprocessWriter
+from datasteward.changes.service import ChangeReport, ChangeService
+from datasteward.errors import ToolError
+
+pytestmark = pytest.mark.anyio
+
+
+async def apply(service: ChangeService, report: ChangeReport) -> ChangeReport:
+    done = await service.approve(report.change, digest=report.digest, by="ada", channel="terminal")
+    assert done.status == "applied", done.message
+    return done
+
+
+@pytest.fixture
+def service(workspace: ChangesWorkspace) -> ChangeService:
+    (workspace.root / "data" / "new.csv").write_text("id,customer,amount,status\n5001,1,2.50,new\n5002,2,3.50,new\n")
+    return workspace.service(writer=SubprocessWriter(), with_gate=True)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO orders SELECT * FROM 'data/new.csv'",
+        "INSERT INTO orders FROM read_csv('data/new.csv')",
+        "COPY orders FROM 'data/new.csv'",
+        "INSERT INTO orders SELECT * FROM new",
+        "CREATE TABLE fresh AS SELECT * FROM new",
+    ],
+)
+async def test_a_file_is_imported_and_the_import_taken_back(
+    workspace: ChangesWorkspace, service: ChangeService, sql: str
+) -> None:
+    before = workspace.fingerprint()
+    report = await service.propose(sql, requested_by="t")
+    assert report.preview.tables[0].inserted == 2
+    await apply(service, report)
+    await apply(service, await service.propose_undo(report.change, requested_by="t"))
+    assert workspace.fingerprint() == before
+
+
+async def test_a_file_that_changes_after_the_preview_is_asked_about_again(
+    workspace: ChangesWorkspace, service: ChangeService
+) -> None:
+    report = await service.propose("INSERT INTO orders SELECT * FROM 'data/new.csv'", requested_by="t")
+    with (workspace.root / "data" / "new.csv").open("a") as file:
+        file.write("5003,3,1.00,new\n")
+    done = await service.approve(report.change, digest=report.digest, by="ada", channel="terminal")
+    assert done.status == "moved"
+    assert workspace.run("SELECT count(*) FROM orders") == [(1000,)]
+
+
+@pytest.mark.parametrize("sql", ["DELETE FROM _steward.receipts", "DROP SCHEMA _steward CASCADE"])
+async def test_receipts_stay_even_when_a_gate_lets_it_pass(workspace: ChangesWorkspace, sql: str) -> None:
+    service = workspace.service()
+    await apply(service, await service.propose("DELETE FROM orders WHERE id = 1", requested_by="t"))
+    with pytest.raises(ToolError, match="receipts of earlier changes"):
+        await service.propose(sql, requested_by="t")
+    assert workspace.receipts() == ["c1"]
+
+
+async def test_a_file_is_converted_to_another_format(workspace: ChangesWorkspace, service: ChangeService) -> None:
+    sql = "COPY (SELECT * FROM 'data/new.csv') TO 'data/new.parquet' (FORMAT parquet)"
+    report = await service.propose(sql, requested_by="t")
+    await apply(service, report)
+    assert (workspace.root / "data" / "new.parquet").read_bytes()[:4] == b"PAR1"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1",
+        "COPY orders TO '/tmp/steal.csv'",
+        "COPY orders TO '.steward/state.sqlite'",
+        "COPY orders TO 'warehouse.duckdb'",
+        "ATTACH 'x.duckdb'",
+        "DELETE FROM _steward.receipts",
+        "DROP SCHEMA _steward CASCADE",
+        "INSERT INTO orders SELECT * FROM read_csv('/etc/passwd')",
+        "COMMIT; DELETE FROM orders",
+        "SET threads = 1",
+    ],
+)
+async def test_what_may_not_be_proposed_is_refused(
+    workspace: ChangesWorkspace, service: ChangeService, sql: str
+) -> None:
+    first = await service.propose("INSERT INTO orders SELECT * FROM new", requested_by="t")
+    await apply(service, first)
+    before = workspace.fingerprint()
+    with pytest.raises(ToolError):
+        await service.propose(sql, requested_by="t")
+    assert (workspace.fingerprint(), workspace.receipts()) == (before, ["c1"])
