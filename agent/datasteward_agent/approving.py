@@ -10,7 +10,7 @@ from datasteward_agent.fencing import fence
 from datasteward_agent.plans import find_deviations
 from datasteward_agent.proposals import Proposal
 from datasteward_agent.run_context import RunContext, RunStop
-from datasteward_agent.toolset import ApprovalDesk, ProposalState
+from datasteward_agent.toolset import STATUS_TOOL, ApprovalDesk, ProposalState
 from datasteward_prompts.loading import load_prompt, render_prompt
 
 WAIT_STEP_SECONDS = 30.0
@@ -19,6 +19,8 @@ _REFUSED = frozenset({"rejected", "denied", "expired"})
 
 async def handle_proposal(context: RunContext, tool: str, call_id: str, proposal: Proposal) -> str:
     """The harness's words on a new proposal, for the model; may set `context.stop`."""
+    if tool == STATUS_TOOL:
+        return _observe(context, proposal)
     context.unproposed = None
     if proposal.status != "waiting":
         return _note_settled(context, tool, call_id, proposal.proposal_id, proposal.status, "")
@@ -45,6 +47,15 @@ async def handle_proposal(context: RunContext, tool: str, call_id: str, proposal
                 context.stop = RunStop("waiting", hint=f"steward changes show {proposal.proposal_id}")
                 return f"{proposal.proposal_id} waits for a person's decision; nothing is applied. The run pauses here."
             return f"{proposal.proposal_id} waits for a person's decision; nothing is applied. Go on with other work."
+
+
+def _observe(context: RunContext, proposal: Proposal) -> str:
+    """A state that the model asked for: it only counts for proposals of this session that were open."""
+    if proposal.proposal_id in context.session.state.waiting and proposal.status not in ("waiting", "approved"):
+        context.emit(ApprovalDecided(proposal_id=proposal.proposal_id, status=proposal.status))
+        if proposal.status in _REFUSED:
+            context.denied.append(f"{proposal.proposal_id}: {proposal.status}")
+    return ""
 
 
 async def settle_waiting(context: RunContext, approvals: tuple[str, ...]) -> None:

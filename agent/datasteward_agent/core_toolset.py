@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from datasteward.errors import ConfigError, ToolError
 from datasteward_agent.plans import Plan
 from datasteward_agent.toolset import (
+    STATUS_TOOL,
     EvidenceReport,
     FigureVerdict,
     OnProgress,
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from datasteward.tooling import Progress
 
 _HANDLE = re.compile(r"r[0-9]+\Z")
-STATUS_TOOL = "change_status"
 EVIDENCE_TOOL = "check_answer"
+MOST_HANDLES = 50
 
 
 class CallerToolset:
@@ -109,7 +110,7 @@ class ToolsetDesk:
         return await self._ask(proposal_id, 0.0)
 
     async def _ask(self, proposal_id: str, wait_seconds: float) -> ProposalState:
-        arguments = {"change": proposal_id, **({"wait_seconds": wait_seconds} if wait_seconds else {})}
+        arguments = {"change": proposal_id, "wait_seconds": wait_seconds}
         answer = await self._toolset.call(STATUS_TOOL, arguments, f"desk-{proposal_id}", _drop)
         if answer.is_error:
             raise ToolError(answer.text, code="not_found" if answer.code == "not_found" else "unavailable")
@@ -133,9 +134,7 @@ class ToolsetEvidence:
 
     async def check(self, text: str, handles: tuple[str, ...]) -> EvidenceReport:
         """The tool's verdicts; raises `ToolError` when it cannot check."""
-        schemas = [d.input_schema for d in self._toolset.definitions() if d.name == EVIDENCE_TOOL]
-        named = next((n for n in ("handles", "results") for s in schemas if n in s.get("properties", {})), None)
-        arguments = {"text": text, **({named: list(handles)} if named and handles else {})}
+        arguments = {"text": text, "handles": list(handles[-MOST_HANDLES:])}
         answer = await self._toolset.call(EVIDENCE_TOOL, arguments, "evidence", _drop)
         if answer.is_error:
             raise ToolError(answer.text, code="unavailable")
@@ -148,21 +147,26 @@ def has_tool(toolset: Toolset, name: str) -> bool:
 
 
 def _read_figures(structured: Mapping[str, Any]) -> Iterator[FigureVerdict]:
-    items = structured.get("figures") or structured.get("verdicts") or ()
-    for item in items if isinstance(items, list | tuple) else ():
-        told = item.get("verdict") or item.get("status")
-        verdict: Verdict = next((v for v in get_args(Verdict) if v == told), "not_checkable")
+    known: tuple[Verdict, ...] = get_args(Verdict)
+    for item in structured.get("verdicts", ()):
+        verdict: Verdict = next((v for v in known if v == item["status"]), "not_checkable")
         yield FigureVerdict(
-            text=str(item.get("text") or item.get("figure") or ""),
+            text=str(item["figure"]),
             verdict=verdict,
-            start=_whole(item.get("start")),
-            end=_whole(item.get("end")),
-            detail=str(item.get("detail") or item.get("because") or item.get("reason") or ""),
+            start=int(item["start"]),
+            end=int(item["end"]),
+            detail=_ground(item),
         )
+    for handle in structured.get("unknown_handles", ()):
+        yield FigureVerdict(text=f"[{handle}]", verdict="not_found", detail="there is no such result")
 
 
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+def _ground(item: Mapping[str, Any]) -> str:
+    found = [item.get("derivation"), *list(item.get("cells") or ())[:1], item.get("reason")]
+    grounds = [str(g) for g in found if g]
+    if item.get("nearest"):
+        grounds.append(f"nearest: {item['nearest']}")
+    return "; ".join(grounds)
 
 
 async def _drop(_: ToolProgress) -> None:

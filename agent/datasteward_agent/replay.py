@@ -47,13 +47,11 @@ def rename_handles(value: Any, renamed: dict[str, str]) -> Any:
     return _HANDLE.sub(lambda m: renamed.get(m[1], m[0]) if m[1] else m[0], value)
 
 
-def _pairs(events: Iterable[Event]) -> Iterable[tuple[ToolCalled, ToolReturned]]:
-    open_calls: dict[str, ToolCalled] = {}
-    for event in events:
-        if isinstance(event, ToolCalled):
-            open_calls[event.call_id] = event
-        elif isinstance(event, ToolReturned) and event.call_id in open_calls:
-            yield open_calls.pop(event.call_id), event
+def _pairs(events: Iterable[Event]) -> list[tuple[ToolCalled, ToolReturned]]:
+    """Calls with their results in the order of the calls; reads may have ended in another order."""
+    kept = list(events)
+    returned = {e.call_id: e for e in kept if isinstance(e, ToolReturned)}
+    return [(e, returned[e.call_id]) for e in kept if isinstance(e, ToolCalled) and e.call_id in returned]
 
 
 async def _call(toolset: Toolset, called: ToolCalled, arguments: dict[str, Any]) -> ToolAnswer:

@@ -11,7 +11,7 @@ from typing import Any
 
 from datasteward.errors import ConfigError
 from datasteward_agent.events import Mode
-from datasteward_agent.toolset import ToolDefinition
+from datasteward_agent.toolset import STATUS_TOOL, ToolDefinition
 
 _RULE = re.compile(r"\s*([A-Za-z_*?][\w*?-]*)\s*(?:\(\s*([A-Za-z_]\w*)\s*=\s*(.*?)\s*\))?\s*\Z", re.DOTALL)
 
@@ -57,7 +57,7 @@ class CallGate:
         """Why the call is not let through, None when it is."""
         if any(r.matches(tool.name, arguments) for r in self.deny):
             return f"a --deny rule forbids this call of {tool.name}"
-        if tool.read_only:
+        if tool.read_only or tool.name == STATUS_TOOL:
             return None
         if mode == "plan":
             return f"{tool.name} changes something, and mode plan only reads; hand in a plan with submit_plan"

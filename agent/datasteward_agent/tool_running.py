@@ -105,7 +105,7 @@ class ToolRunner:
         proposal = None if answer.is_error else read_proposal(answer)
         if proposal is not None and not self._tools[call.name].read_only:
             words = await handle_proposal(context, call.name, call.call_id, proposal)
-            text = f"{text}\n{words}"
+            text = f"{text}\n{words}".rstrip()
         self._judge(call, answer)
         return ToolResult(call_id=call.call_id, text=text, is_error=answer.is_error)
 

@@ -6,6 +6,8 @@ from typing import Any, Literal, Protocol
 
 from datasteward_agent.plans import Plan, PlanDecision
 
+STATUS_TOOL = "change_status"
+"""The tool that tells a proposal's state; calling it proposes nothing."""
 ToolCode = str
 """An `ErrorCode` of `datasteward.errors`, or one of the harness's own (denied, unknown_tool)."""
 

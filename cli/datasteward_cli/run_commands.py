@@ -84,5 +84,5 @@ def run(context: click.Context, /, **given: Any) -> int:
     if flags.script is not None:
         from datasteward_cli.run_steps import run_steps
 
-        return run_steps(scope.workspace, flags, no_owner=scope.no_owner)
-    return run_headless(scope.workspace, flags, no_owner=scope.no_owner)
+        return run_steps(scope, flags)
+    return run_headless(scope, flags)

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from datasteward.callers import Caller
@@ -17,7 +18,6 @@ from datasteward_agent.agent import Agent
 from datasteward_agent.conversation import say
 from datasteward_agent.core_toolset import (
     EVIDENCE_TOOL,
-    STATUS_TOOL,
     CallerToolset,
     ToolsetDesk,
     ToolsetEvidence,
@@ -30,7 +30,8 @@ from datasteward_agent.plans import parse_plan
 from datasteward_agent.run_context import AgentOptions
 from datasteward_agent.run_files import write_run_files
 from datasteward_agent.session_store import FOLDER_NAME, Session, SessionStore
-from datasteward_agent.toolset import ApprovalDesk, EvidenceChecker, Toolset
+from datasteward_agent.toolset import STATUS_TOOL, ApprovalDesk, EvidenceChecker, ProposalState, Toolset
+from datasteward_cli.app import Scope
 from datasteward_cli.composition import open_tools
 from datasteward_cli.exit_codes import ExitCode
 from datasteward_cli.run_output import EXIT_CODES, RunWriter
@@ -49,12 +50,13 @@ class Backing:
     evidence: EvidenceChecker | None
 
 
-def run_headless(workspace: Workspace, flags: RunFlags, *, no_owner: bool) -> ExitCode:
+def run_headless(scope: Scope, flags: RunFlags) -> ExitCode:
     """Do the run and return its exit code; a result is written for everything that goes wrong after the flags."""
     writer = RunWriter(flags.form, is_quiet=flags.is_quiet)
     options, prompt = build_options(flags), read_prompt(flags)
     try:
-        ended = asyncio.run(_run(workspace, flags, options, prompt, writer, no_owner=no_owner))
+        approve_changes(scope, flags.approve)
+        ended = asyncio.run(_run(scope, flags, options, prompt, writer))
     except DatastewardError as error:
         ended = _broken(_outcome_of(error), error.message, error.hint, flags, writer)
         if isinstance(error, ConfigError) and not isinstance(error, MissingKey):
@@ -78,31 +80,64 @@ async def open_store(workspace: Workspace) -> AsyncIterator[SessionStore]:
         state.close()
 
 
+class InboxDesk(ToolsetDesk):
+    """The workspace's inbox: looks through the tool, takes proposals back through the change service."""
+
+    def __init__(self, toolset: Toolset, scope: Scope) -> None:
+        super().__init__(toolset)
+        self._scope = scope
+
+    async def approve(self, proposal_id: str, comment: str) -> ProposalState:
+        """What `approve_changes` made of it, before the run began."""
+        return await self.look(proposal_id)
+
+    async def withdraw(self, proposal_id: str, reason: str) -> ProposalState:
+        """Reject what nobody will decide; what was decided meanwhile stays decided."""
+        from datasteward_cli.changes_host import open_changes
+
+        with contextlib.suppress(ToolError):
+            async with open_changes(self._scope) as service:
+                await service.reject(proposal_id, by="steward run", channel="headless", comment=reason)
+        return await self.look(proposal_id)
+
+
+def approve_changes(scope: Scope, ids: tuple[str, ...]) -> None:
+    """Approve the changes among `ids` as `steward changes approve` does: preview first, at a terminal, with a yes.
+
+    Its words go to stderr, because stdout is the run's. Raises `ToolError` (forbidden) where there is no terminal.
+    """
+    changes = [i for i in ids if i.startswith("c")]
+    if not changes:
+        return
+    import click
+
+    from datasteward_cli.changes_commands import approve_change
+
+    with contextlib.redirect_stdout(sys.stderr), click.Context(approve_change, obj=scope) as context:
+        for change in changes:
+            context.invoke(approve_change, change=change, comment="approved with steward run --approve", edit=None)
+
+
 @asynccontextmanager
-async def open_backing(workspace: Workspace, *, no_owner: bool) -> AsyncIterator[Backing]:
+async def open_backing(scope: Scope) -> AsyncIterator[Backing]:
     """The workspace's tools as the agent needs them."""
     caller = Caller(front_end="agent", name="steward run", is_model=True)
-    async with open_tools(workspace, front_end="agent", name="steward run", is_model=True, no_owner=no_owner) as tools:
+    async with open_tools(
+        scope.workspace, front_end="agent", name="steward run", is_model=True, no_owner=scope.no_owner
+    ) as tools:
         toolset = CallerToolset(tools, caller)
         yield Backing(
             toolset=toolset,
-            desk=ToolsetDesk(toolset) if has_tool(toolset, STATUS_TOOL) else None,
+            desk=InboxDesk(toolset, scope) if has_tool(toolset, STATUS_TOOL) else None,
             evidence=ToolsetEvidence(toolset) if has_tool(toolset, EVIDENCE_TOOL) else None,
         )
 
 
-async def _run(
-    workspace: Workspace,
-    flags: RunFlags,
-    options: AgentOptions,
-    prompt: str | None,
-    writer: RunWriter,
-    *,
-    no_owner: bool,
-) -> RunEnded:
+async def _run(scope: Scope, flags: RunFlags, options: AgentOptions, prompt: str | None, writer: RunWriter) -> RunEnded:
+    workspace = scope.workspace
     model = open_model(flags.model, base_url=flags.base_url)
     warming = asyncio.create_task(asyncio.to_thread(_prepare, model))
-    async with open_store(workspace) as store, open_backing(workspace, no_owner=no_owner) as backing:
+    async with open_store(workspace) as store, open_backing(scope) as backing:
         session = open_session(store, flags)
         if flags.plan is not None:
             adopt_plan(session, flags.plan)
@@ -196,6 +231,8 @@ def adopt_plan(session: Session, path: Path) -> None:
 def _outcome_of(error: DatastewardError) -> Outcome:
     if isinstance(error, MissingKey):
         return "auth"
+    if isinstance(error, ToolError) and error.code in ("forbidden", "cancelled"):
+        return "denied"
     if isinstance(error, ToolError) and error.code in ("unavailable", "busy", "disk_full"):
         return "tool_failed"
     return "failed"
@@ -214,8 +251,3 @@ def _broken(outcome: Outcome, error: str | None, hint: str | None, flags: RunFla
 def replace_outcome(told: RunEnded, outcome: Outcome) -> RunEnded:
     """The result that was told, with what went wrong afterwards as its outcome unless it was worse already."""
     return told if told.outcome != "done" else told.model_copy(update={"outcome": outcome})
-
-
-def with_prompt(flags: RunFlags, prompt: str) -> RunFlags:
-    """The flags for another prompt."""
-    return replace(flags, prompt=prompt, prompt_file=None)

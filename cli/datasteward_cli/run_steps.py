@@ -6,26 +6,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasteward.errors import ConfigError
-from datasteward.workspace import Workspace
 from datasteward_agent.events import Outcome, RunEnded
 from datasteward_agent.models.choosing import open_model
 from datasteward_agent.run_context import AgentOptions
 from datasteward_agent.run_scripts import RunScript, Step, find_failures, load_run_script
 from datasteward_agent.session_store import Session, SessionStore
+from datasteward_cli.app import Scope
 from datasteward_cli.exit_codes import ExitCode
 from datasteward_cli.run_output import EXIT_CODES, RunWriter
 from datasteward_cli.run_session import Backing, drive, open_backing, open_store
 from datasteward_cli.run_settings import RunFlags, build_options
 
 
-def run_steps(workspace: Workspace, flags: RunFlags, *, no_owner: bool) -> ExitCode:
+def run_steps(scope: Scope, flags: RunFlags) -> ExitCode:
     """Run the steps of `flags.script`; the first step that fails gives the exit code."""
     if flags.prompt is not None or flags.prompt_file is not None:
         raise ConfigError("With --script the prompts are in the script.", hint="Leave out the prompt.")
     assert flags.script is not None
     script = load_run_script(flags.script)
     runner = _Steps(replace(flags, model=_model_name(script, flags)), build_options(flags))
-    outcome = asyncio.run(runner.run(workspace, script, no_owner=no_owner))
+    outcome = asyncio.run(runner.run(scope, script))
     return EXIT_CODES[outcome]
 
 
@@ -42,10 +42,10 @@ class _Steps:
         self._options = options
         self._session: Session | None = None
 
-    async def run(self, workspace: Workspace, script: RunScript, *, no_owner: bool) -> Outcome:
+    async def run(self, scope: Scope, script: RunScript) -> Outcome:
         """The outcome of the first step that fails, `done` when all hold."""
         first: Outcome = "done"
-        async with open_store(workspace) as store, open_backing(workspace, no_owner=no_owner) as backing:
+        async with open_store(scope.workspace) as store, open_backing(scope) as backing:
             try:
                 for number, step in enumerate(script.steps, 1):
                     outcome = await self._step(store, backing, step, number)

@@ -123,7 +123,7 @@ async def _replay(scope: Scope, session: str, as_json: bool) -> ExitCode:
     from datasteward_cli.run_session import open_backing, open_store
 
     counts: dict[str, int] = {}
-    async with open_store(scope.workspace) as store, open_backing(scope.workspace, no_owner=scope.no_owner) as backing:
+    async with open_store(scope.workspace) as store, open_backing(scope) as backing:
         events = await asyncio.to_thread(lambda: store.read(store.find(session)))
         async for found in replay_session(events, backing.toolset):
             counts[found.finding] = counts.get(found.finding, 0) + 1

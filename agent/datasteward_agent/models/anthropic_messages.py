@@ -3,6 +3,7 @@
 The only module that imports the SDK, and only when a client is first needed, because the import takes about a second.
 """
 
+import logging
 import warnings
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -137,6 +138,7 @@ class MessagesModel:
     def _make_client(self) -> "Client":
         import anthropic
 
+        _hush_client_logs()
         profile, endpoint = self._endpoint.profile, self._endpoint
         timeout = self._timeout()
         try:
@@ -205,6 +207,14 @@ class MessagesModel:
         if isinstance(error, ValueError):
             return ModelFault("unfinished", "The stream holds a line that is not JSON.")
         return None
+
+
+def _hush_client_logs() -> None:
+    """At DEBUG the SDK and its transport log whole requests, data and all; that must never reach a log."""
+    for name in ("anthropic", "httpx2", "httpcore2"):
+        logger = logging.getLogger(name)
+        if logger.getEffectiveLevel() < logging.INFO:
+            logger.setLevel(logging.INFO)
 
 
 def _cause(error: Exception, message: str) -> str:
