@@ -50,7 +50,8 @@ class Sandbox:
         """What the locked reader answers."""
         cursor = open_cursor(self.connection, self.database.stem)
         try:
-            return cursor.execute(sql).fetchall()
+            found = cursor.execute(sql)
+            return [] if found is None else found.fetchall()
         finally:
             cursor.close()
 
@@ -107,8 +108,8 @@ def _write_files(root: Path) -> None:
     other = duckdb.connect(str(root / "outside/other.duckdb"))
     other.execute("CREATE TABLE t AS SELECT 1 AS a")
     other.close()
-    os.symlink(root / "outside", root / "data/dlink")
-    os.symlink(root / "outside/secret.csv", root / "data/slink.csv")
+    (root / "data/dlink").symlink_to(root / "outside")
+    (root / "data/slink.csv").symlink_to(root / "outside/secret.csv")
     os.link(root / "outside/secret.csv", root / "data/hardlink.csv")
 
 

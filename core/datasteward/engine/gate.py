@@ -63,8 +63,6 @@ class Gate:
         self._parser = Parser()
         self._stability = self._parser.functions()
         self._bodies: dict[str, Tree] = {}
-        self._planted: Refused | None = None
-        self._macros_seen: frozenset[str] | None = None
 
     def check(self, sql: str, *, intent: Intent) -> GateReport:
         """The statements of `sql` with what each touches, and why one may not run.
@@ -77,7 +75,6 @@ class Gate:
             split = self._parser.split(sql)
             if len(split) > MAX_STATEMENTS:
                 raise Refused(f"{len(split)} statements were sent; at most {MAX_STATEMENTS} are taken.")
-            self._check_planted()
         except Refused as refused:
             return GateReport(statements=(), problem=_refusal(refused, sql, 0))
         return GateReport(statements=tuple(self._facts(sql, item, intent) for item in split))
@@ -90,6 +87,8 @@ class Gate:
             refused = Refused(f"The statement could not be judged ({type(error).__name__}), so it is refused.")
             verdict = Verdict(effect="forbidden", kind="unknown", refused=refused)
         stopped = verdict.refused or _against_intent(verdict, walk, intent)
+        if stopped is None and verdict.kind != "drop_macro":
+            stopped = self._find_planted()
         text = trim_statement(item.text) if verdict.kind != "unknown" else item.text
         start = _characters(sql, item.start)
         found = walk.found
@@ -121,23 +120,15 @@ class Gate:
             bodies=self._bodies,
         )
 
-    def _check_planted(self) -> None:
-        """Refuse everything while a stored macro takes the place of a function that DuckDB itself calls by name."""
-        names = frozenset(self._catalog.macro_names())
-        if names != self._macros_seen:
-            self._planted = None
-            for name in sorted(names & IMPLICIT_FUNCTIONS):
-                try:
-                    self._walk().judge_planted(name)
-                except Refused as refused:
-                    message = (
-                        f"The database holds a macro {name} in the place of DuckDB's own function: {refused.message}"
-                    )
-                    self._planted = Refused(message, hint=f"Drop it: propose_change with DROP MACRO {name}.")
-                    break
-            self._macros_seen = names
-        if self._planted is not None:
-            raise self._planted
+    def _find_planted(self) -> Refused | None:
+        """Why nothing can run while a stored macro takes the place of a function that DuckDB itself calls by name."""
+        for name in sorted(IMPLICIT_FUNCTIONS.intersection(self._catalog.macro_names())):
+            try:
+                self._walk().judge_planted(name)
+            except Refused as refused:
+                message = f"The database holds a macro {name} in the place of DuckDB's own function: {refused.message}"
+                return Refused(message, hint=f"Drop it: propose_change with DROP MACRO {name}.")
+        return None
 
 
 def _against_intent(verdict: Verdict, walk: TreeWalk, intent: Intent) -> Refused | None:

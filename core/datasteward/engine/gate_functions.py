@@ -227,3 +227,15 @@ IMPLICIT_FUNCTIONS = OPERATORS | words(
 )
 """Functions that DuckDB calls by name for syntax such as SHOW, SUMMARIZE, PIVOT, UNPIVOT and x[1]; found by planting a
 macro in the place of each one in turn."""
+
+REFUSED_PRAGMAS = words(
+    """
+    add_parquet_key collations copy_database database_list database_size disable_checkpoint_on_shutdown
+    disable_object_cache disable_optimizer disable_print_progress_bar disable_profile disable_profiling
+    disable_progress_bar disable_verification disable_verify_parallelism enable_checkpoint_on_shutdown
+    enable_object_cache enable_optimizer enable_print_progress_bar enable_profile enable_profiling enable_progress_bar
+    enable_verification extension_versions functions import_database metadata_info platform show show_databases
+    show_tables show_tables_expanded storage_info table_info user_agent verify_parallelism
+    """
+)
+"""Callable as PRAGMA only; `statements` lets through the few that describe data."""

@@ -193,11 +193,19 @@ class TreeWalk:
         self._push_children(node, step, skip=frozenset({"qualified_name", "column_name_alias"}))
         if _is_in_scope(path, step.scope):
             return
+        self._use_table(path, step, place)
+
+    def _use_table(self, path: tuple[str, ...], step: _Step, place: int | None) -> None:
+        """Judge whatever the name may stand for; in a view of another schema, that schema's and main's alike."""
         stored = self._find_stored(path, step.home)
-        if stored is not None:
-            self._use_stored(stored, step, place)
-        elif not self._use_system_view(path, step, place):
-            self._use_source(path, place)
+        if stored is None:
+            if not self._use_system_view(path, step, place):
+                self._use_source(path, place)
+            return
+        self._use_stored(stored, step, place)
+        other = self._find_stored(path, "main")
+        if other is not None and other is not stored:
+            self._use_stored(other, step, place)
 
     def _find_stored(self, path: tuple[str, ...], home: str) -> StoredObject | None:
         database = (self.catalog.database_name or "").casefold()
@@ -275,6 +283,9 @@ class TreeWalk:
             raise Refused(f"SHOW {name} is not allowed here.", hint="SHOW TABLES, SHOW ALL TABLES and DESCRIBE are.")
         if show not in {"SHOW_SPECIAL", "SHOW_FROM", "DESCRIBE", "SUMMARY", "SHOW_UNQUALIFIED"}:
             raise Refused(f"This form of SHOW or DESCRIBE ({show}) is not known here, so it is refused.")
+        if show == "SHOW_FROM":
+            for macro_name in set(self.catalog.macro_names()) & self.stability.keys():
+                self.judge_planted(macro_name)
         self._push_children(node, step, skip=frozenset({"qualified_name"}))
 
     # functions
@@ -310,7 +321,7 @@ class TreeWalk:
         self.walk([])
 
     def judge_planted(self, name: str) -> None:
-        """Judge the stored macros of that name alone."""
+        """Judge the stored macros of that name, as where DuckDB itself calls it."""
         for macro in self.catalog.macros(name):
             self._open_macro(macro, [], _Step(None, frozenset(), {}, 0, "main"), None)
         self.walk([])
@@ -371,11 +382,7 @@ class TreeWalk:
         if texts is None or len(texts) != 1:
             raise Refused(f"{name}() takes one table name as constant text.", hint="DESCRIBE orders.", position=place)
         path = tuple(t.name for t in tokens_of(texts[0]) if t.text != ".")
-        stored = self._find_stored(path, step.home)
-        if stored is not None:
-            self._use_stored(stored, step, place)
-        elif not self._use_system_view(path, step, place):
-            self._use_source(path, place)
+        self._use_table(path, step, place)
 
     def _use_files(self, name: str, arguments: list[Tree], step: _Step, place: int | None) -> None:
         positional, options = _split_arguments(arguments, step.arguments)
