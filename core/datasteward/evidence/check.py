@@ -28,6 +28,10 @@ _EXTREME_LOW = re.compile(
 )
 
 
+NEIGHBOURS = 12
+"""How many figures on either side are taken into account."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bench:
     """The results in play for one figure."""
@@ -107,7 +111,9 @@ def _judge_all(text: str, figures: tuple[Figure, ...], indexes: dict[str, Result
             else inside
         )
         for figure in inside:
-            yield _judge(text, passage, figure, tuple(row), indexes)
+            place = row.index(figure)
+            near = row[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1]
+            yield _judge(text, passage, figure, tuple(near), indexes)
 
 
 def _judge(

@@ -85,15 +85,17 @@ def find_figures(text: str) -> tuple[Figure, ...]:
 
 
 def _find_numbers(text: str, rest: str, *, is_comma: bool, is_sure: bool) -> Iterator[Figure]:
-    position = 0
+    position = free_from = 0
     while match := _NUMBER.search(rest, position):
         start, end = match.span()
         position = end
         if _is_label_digit(rest, start, end):
             continue
-        figure = _read_number(text, rest, start, end, _readings(match.group(), is_comma=is_comma, is_sure=is_sure))
+        figure = _read_number(
+            text, rest, free_from, start, end, _readings(match.group(), is_comma=is_comma, is_sure=is_sure)
+        )
         if figure is not None:
-            position = max(position, figure.end)
+            position = free_from = max(position, figure.end)
             yield figure
 
 
@@ -133,10 +135,10 @@ def _as_decimal(digits: str, *, decimal: str, group: str) -> _Reading | None:
     return _Reading(value=Decimal(f"{whole.replace(group, '') or '0'}.{fraction or '0'}"), decimals=len(fraction))
 
 
-def _read_number(text: str, rest: str, start: int, end: int, readings: list[_Reading]) -> Figure | None:
+def _read_number(text: str, rest: str, free_from: int, start: int, end: int, readings: list[_Reading]) -> Figure | None:
     if not readings:
         return None
-    before = _BEFORE.search(rest, max(0, start - 9), start)
+    before = _BEFORE.search(rest, max(free_from, start - 9), start)
     sign = (before["sign"] or before["inner"]) if before else None
     head = before.start() if before else start
     if sign and not before["money"] and re.match(r"[\w)\]%]", rest[head - 1 : head] or " "):  # type: ignore[index]

@@ -148,10 +148,12 @@ def _time_key(index: ResultIndex, column: int, row: int) -> tuple[str, int]:
 
 
 def row_before(index: ResultIndex, column: int, row: int) -> int | None:
-    """The row before `row` in time, where every row has its own time."""
-    if len({r[column] for r in index.rows}) != len(index.rows):
+    """The row before `row` in time among those that agree in all other keys, where each has its own time."""
+    keys = [c for c in (*index.label_columns, *index.years) if c != column]
+    alike = [r for r, cells in enumerate(index.rows) if all(cells[k] == index.rows[row][k] for k in keys)]
+    if len({index.rows[r][column] for r in alike}) != len(alike):
         return None
-    ordered = sorted(range(len(index.rows)), key=lambda r: _time_key(index, column, r))
+    ordered = sorted(alike, key=lambda r: _time_key(index, column, r))
     place = ordered.index(row)
     return ordered[place - 1] if place else None
 

@@ -9,10 +9,10 @@ from typing import Literal
 CITATION = re.compile(r"\[\s*(r[1-9]\d{0,17}(?:\s*[,;]\s*r[1-9]\d{0,17})*)\s*(?:[:|][^\]\n]{0,80})?\]", re.I)
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.M | re.S)
 _NOISE = re.compile(
-    r"`[^`\n]+`|https?://\S+|\S+@\S+\.\w+|!?\]\([^)\n]*\)|\b[rcp]\d+\b|^[ \t]*(?:[-*+][ \t]+)?\d+[.)][ \t]|"
-    r"\b(?!\d{1,2}\.\d{1,2}\.(?:19|20)\d\d\b)(?!\d{1,3}(?:\.\d{3})+\b)v?\d+\.\d+\.\d+(?:[-+.]\w+)*\b(?!,)|\bv\d+(?:\.\d+)*\b|(?<![\w.])(?:[\w.-]+/)+[\w.-]*\.\w+|"
-    r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{10,}\b|"
-    r"<[^>\n]{1,200}>|\b(?=[A-Z-]*\d)[A-Z]{2,}-[A-Z0-9-]+\b",
+    r"`[^`\n]+`|https?://\S+|(?<!\S)\S{1,80}@\S{1,80}\.\w{1,20}|!?\]\([^)\n]*\)|\b[rcp]\d+\b|^[ \t]*(?:[-*+][ \t]+)?\d+[.)][ \t]|"
+    r"\b(?!\d{1,2}\.\d{1,2}\.(?:19|20)\d\d\b)(?!\d{1,3}(?:\.\d{3})+\b)v?\d+\.\d+\.\d+(?:[-+.]\w+)*\b(?!,)|\bv\d+(?:\.\d+)*\b|(?<![\w./-])(?:[\w.-]{1,60}/){1,12}[\w.-]{0,60}\.\w{1,8}|"
+    r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b(?=[0-9a-f]{0,64}[a-f])(?=[0-9a-f]{0,64}\d)[0-9a-f]{10,64}\b|"
+    r"<[^>\n]{1,200}>|(?<![\w-])(?=[A-Z-]{2,40}\d)[A-Z]{2,20}-[A-Z0-9-]{1,40}\b",
     re.M,
 )
 _SQL = re.compile(
@@ -32,6 +32,7 @@ _NUMBER_WORDS = re.compile(
     re.I,
 )
 Kind = Literal["prose", "cell"]
+LONGEST_PASSAGE = 1500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +165,12 @@ def _line_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _sentences(text: str, start: int, end: int, cited: tuple[str, ...]) -> Iterator[Passage]:
+    """The sentences of a paragraph; one that never ends is cut into pieces, so that work stays in proportion."""
+    for piece in range(start, end, LONGEST_PASSAGE):
+        yield from _short_sentences(text, piece, min(end, piece + LONGEST_PASSAGE), cited)
+
+
+def _short_sentences(text: str, start: int, end: int, cited: tuple[str, ...]) -> Iterator[Passage]:
     body, position = text[start:end].replace("\n", " "), 0
     for match in [*_SENTENCE_END.finditer(body), None]:
         stop = len(body) if match is None else match.end()
@@ -185,6 +192,7 @@ def _table_passages(text: str, lines: list[tuple[int, int]], cited: tuple[str, .
     headings = [text[a:b].strip() for a, b in _cell_spans(text, lines[0])]
     for line in lines[2:]:
         own = citations_in(text[line[0] : line[1]])
+        is_long = line[1] - line[0] > LONGEST_PASSAGE
         for index, (start, end) in enumerate(_cell_spans(text, line)):
             yield Passage(
                 kind="cell",
@@ -192,8 +200,8 @@ def _table_passages(text: str, lines: list[tuple[int, int]], cited: tuple[str, .
                 end=end,
                 citations=own,
                 paragraph_citations=cited,
-                context_start=line[0],
-                context_end=line[1],
+                context_start=start if is_long else line[0],
+                context_end=end if is_long else line[1],
                 heading=headings[index] if index < len(headings) else None,
             )
 
