@@ -255,6 +255,12 @@ def _copy_arrow(intake: Intake, target: Path) -> int:
         raise ToolError(f"{intake.path.name} cannot be read as an Arrow file: {error}.", code="runtime") from error
 
 
+def _largest_object(intake: Intake) -> int:
+    """Bytes one JSON object may have; the reader sets twice as much memory aside for each thread."""
+    usual, most = 16 * 2**20, 64 * 2**20
+    return usual if intake.size_bytes <= usual or intake.format == "ndjson" else most
+
+
 def _plan_json(connection: duckdb.DuckDBPyConnection, intake: Intake, folder: Path, limit: BadRowLimit) -> ReadPlan:
     path, files = intake.path, (intake.path,)
     if intake.compression in {"bzip2", "xz", "zip"} or intake.encoding.name not in {"utf-8"}:
@@ -263,7 +269,7 @@ def _plan_json(connection: duckdb.DuckDBPyConnection, intake: Intake, folder: Pa
     if intake.format == "json" and (plan := _plan_json_lists(connection, intake, folder, limit)):
         return plan
     kind = "newline_delimited" if intake.format == "ndjson" else "auto"
-    table_sql = f"read_json({quote_path(path)}, format='{kind}', maximum_object_size=134217728)"
+    table_sql = f"read_json({quote_path(path)}, format='{kind}', maximum_object_size={_largest_object(intake)})"
     try:
         described = connection.cursor().execute(f"DESCRIBE SELECT * FROM {table_sql}").fetchall()
     except duckdb.Error as error:

@@ -27,7 +27,7 @@ def is_card_number(text: str) -> bool:
     digits = re.sub(r"[ -]", "", text)
     if not digits.isdecimal() or not digits.isascii() or not 13 <= len(digits) <= 19 or not _CARD_PREFIX.match(digits):
         return False
-    return len(set(digits)) > 2 and passes_luhn(digits)
+    return len(set(digits)) > 1 and passes_luhn(digits)
 
 
 def is_iban(text: str) -> bool:

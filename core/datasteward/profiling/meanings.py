@@ -56,7 +56,7 @@ def _is_phone(text: str) -> bool:
     return (
         7 <= len(digits) <= 15
         and bool(_PHONE.fullmatch(text))
-        and not re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}-\d{1,2}-\d{4}|\d+\.\d+", text)
+        and not re.fullmatch(r"\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ](\d{2}){1,2}|\d+\.\d+", text)
     )
 
 
@@ -175,7 +175,7 @@ def _find_person(label: str, filled: list[str]) -> Meaning | None:
     )
     share = known / len(filled)
     if _PERSON_HINT.search(label) and not _NOT_PERSON.match(label):
-        letters = sum(1 for v in filled if not any(c.isdigit() for c in v) and len(v) <= 60) / len(filled)
+        letters = sum(1 for v in filled if any(c.isalpha() for c in v) and len(v) <= 60) / len(filled)
         if letters >= 0.8:
             return Meaning(
                 kind="person name",

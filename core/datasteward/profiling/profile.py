@@ -27,7 +27,7 @@ from datasteward.profiling.model import (
     ValueCount,
 )
 from datasteward.profiling.sampling import ColumnShape, Sample, describe, take_sample
-from datasteward.profiling.scanning import Fences, ScannedColumn, key_candidates, scan
+from datasteward.profiling.scanning import Fences, ScannedColumn, count_keys, key_candidates, scan
 from datasteward.profiling.structure import (
     count_duplicates,
     find_composite_keys,
@@ -40,6 +40,8 @@ from datasteward.profiling.text_types import HiddenType, find_hidden_type
 
 ReportProgress = Callable[[float, str], None]
 _VERIFIED_ROWS = 2_000_000
+_ROWS_COUNTED_AT_ONCE = 500_000
+_PARSED_FORMATS = frozenset({"csv", "delimited", "json", "ndjson"})
 _UNLISTED = frozenset({"outliers", "marker_value", "few_negatives"})
 
 
@@ -76,12 +78,12 @@ class _Looks:
 
 
 def profile(
-    connection: duckdb.DuckDBPyConnection,
+    cursor: duckdb.DuckDBPyConnection,
     source: ProfileSource,
     options: ProfileOptions | None = None,
     progress: ReportProgress = _stay_silent,
 ) -> Profile:
-    """The profile of `source`; it takes a cursor of its own from `connection` and leaves nothing behind.
+    """The profile of `source`; `cursor` must be the caller's own and is used by nobody else meanwhile.
 
     Figures are exact over all rows unless marked; what the time budget did not allow is named in `left_out`. Raises
     `ToolError` when the source cannot be read.
@@ -89,7 +91,6 @@ def profile(
     options = options or ProfileOptions()
     started = time.monotonic()
     budget = _Budget(ends_at=started + options.budget_seconds, left_out=[])
-    cursor = connection.cursor()
     sample: Sample | None = None
     try:
         shapes = describe(cursor, source)
@@ -99,7 +100,7 @@ def profile(
         progress(0.02, "sampling")
         total = _count_rows(cursor, source)
         sample = take_sample(cursor, source, shapes, options.sample_rows, total)
-        looks = _look(cursor, source, options, shapes, sample, progress)
+        looks = _look(cursor, source, options, shapes, sample, total or 0, progress)
         return _assemble(cursor, source, options, looks, budget, started, progress)
     except duckdb.Error as error:
         if isinstance(error, duckdb.InterruptException):
@@ -110,12 +111,11 @@ def profile(
     finally:
         if sample is not None:
             cursor.execute(f"DROP TABLE IF EXISTS {sample.table}")
-        cursor.close()
 
 
 def _count_rows(cursor: duckdb.DuckDBPyConnection, source: ProfileSource) -> int | None:
     """The number of rows where it costs little; None for files that must be parsed to be counted."""
-    if source.format in {"csv", "delimited", "json", "ndjson"}:
+    if source.format in _PARSED_FORMATS:
         return None
     row = cursor.execute(f"SELECT count(*) FROM {source.table_sql}").fetchone()
     return int(row[0]) if row else 0
@@ -127,6 +127,7 @@ def _look(
     options: ProfileOptions,
     shapes: tuple[ColumnShape, ...],
     sample: Sample,
+    rows_hint: int,
     progress: ReportProgress,
 ) -> _Looks:
     distributions = find_distributions(cursor, sample.table, shapes)
@@ -137,12 +138,16 @@ def _look(
     progress(0.15, "reading all rows")
     is_whole = sample.how == "all rows" or sample.rows < options.sample_rows
     table = sample.table if is_whole else source.table_sql
-    for part in scan(
-        cursor, table, shapes, sample, candidates=key_candidates(shapes, sample), fences=fences, today=today
-    ):
+    candidates = key_candidates(shapes, sample)
+    counts_apart = not is_whole and source.format not in _PARSED_FORMATS and rows_hint > _ROWS_COUNTED_AT_ONCE
+    at_once = () if counts_apart else candidates if is_whole else candidates[:2]
+    for part in scan(cursor, table, shapes, sample, candidates=at_once, fences=fences, today=today):
         rows = part.rows
         scanned |= part.columns
-        progress(0.15 + 0.55 * len(scanned) / len(shapes), "reading all rows")
+        progress(0.15 + 0.45 * len(scanned) / len(shapes), "reading all rows")
+    if counts_apart:
+        scanned |= count_keys(cursor, table, candidates, scanned)
+        progress(0.7, "counting keys")
     if is_whole:
         sample = replace(sample, how="all rows")
     hidden = {
@@ -254,7 +259,7 @@ def _find_structure(
     dependencies: tuple[Dependency, ...] = ()
     if len(looks.shapes) <= 200 and budget.allows("functional dependencies"):
         free = [s for s in looks.shapes if s.name not in keys]
-        verified = looks.rows <= _VERIFIED_ROWS and source.format not in {"csv", "delimited", "json", "ndjson"}
+        verified = looks.rows <= _VERIFIED_ROWS and source.format not in _PARSED_FORMATS
         dependencies = find_dependencies(cursor, near, looks.sample, free, is_verified=verified or is_whole)
     foreign: tuple[ForeignKey, ...] = ()
     if options.others and budget.allows("foreign keys"):

@@ -1,7 +1,9 @@
 """A profile as text: compact for a model, with no value of a sensitive column, or with bars for a person's terminal."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from datasteward.errors import ToolError
 from datasteward.profiling.figures import format_bytes, format_count, format_share, format_value
 from datasteward.profiling.model import ColumnProfile, Finding, Profile
 
@@ -205,3 +207,36 @@ def sparkline(counts: Sequence[int]) -> str:
     """A histogram in one line of block characters; any count above zero is visible."""
     most = max(counts, default=0)
     return "".join(_BLOCKS[0 if n == 0 else max(1, round(n / most * 8))] for n in counts) if most else ""
+
+
+def render_sql(profile: Profile) -> str:
+    """Each finding with the SQL that shows it and the SQL that mends it, worst first."""
+    blocks = []
+    for finding in profile.findings[:40]:
+        lines = [finding_line(replace(finding, mend_sql=""))]
+        lines += [f"  show: {finding.show_sql}"] if finding.show_sql else []
+        lines += [f"  mend: {finding.mend_sql}"] if finding.mend_sql else []
+        blocks.append("\n".join(lines))
+    return "\n".join(blocks) or "Nothing was found to be wrong."
+
+
+def render_column(profile: Profile, name: str, *, shows_values: bool) -> str:
+    """Everything about one column; raises `ToolError` for an unknown name. Values of a sensitive column need `shows_values`."""
+    column = next((c for c in profile.columns if c.name.casefold() == name.casefold()), None)
+    if column is None:
+        known = ", ".join(c.name for c in profile.columns[:40])
+        raise ToolError(f"{profile.name} has no column '{name}'.", code="not_found", hint=f"Columns: {known}.")
+    lines = [column_line(column)]
+    if shows_values or not column.is_sensitive:
+        lines += [
+            f"  {format_value(t.value, 80)}: {'' if t.is_exact else '~'}{t.rows:,} ({format_share(t.share)})"
+            for t in column.top
+        ]
+        if column.distribution and column.distribution.quantiles:
+            quantiles = zip(("p1", "p5", "p25", "p50", "p75", "p95", "p99"), column.distribution.quantiles, strict=True)
+            lines.append("  " + ", ".join(f"{n} {q:.6g}" for n, q in quantiles))
+            lines.append(
+                f"  mean {column.distribution.mean}, deviation {column.distribution.deviation}, skew {column.distribution.skew}"
+            )
+    lines += [finding_line(f) for f in profile.findings if f.column == column.name]
+    return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -100,6 +100,24 @@ def scan(
         row = connection.execute(query).fetchone() or (0,)
         columns = {s.name: _read(found, s.name in candidates) for s, found in zip(part, row[1:], strict=True)}
         yield Scan(rows=int(row[0]), columns=columns)
+
+
+def count_keys(
+    connection: duckdb.DuckDBPyConnection, table_sql: str, candidates: Sequence[str], scanned: dict[str, ScannedColumn]
+) -> dict[str, ScannedColumn]:
+    """The likely keys with their exact distinct counts, one column at a time so that memory stays bounded."""
+    found: dict[str, ScannedColumn] = {}
+    for name in candidates:
+        column = scanned[name]
+        if column.distinct < 0.9 * column.filled:
+            continue
+        c = quote_name(name)
+        row = connection.execute(
+            f"SELECT count(*) FROM (SELECT DISTINCT {c} FROM {table_sql} WHERE {c} IS NOT NULL)"
+        ).fetchone()
+        if row:
+            found[name] = replace(column, distinct=int(row[0]), distinct_is_exact=True)
+    return found
 
 
 def has_few_values(shape: ColumnShape, sample: Sample) -> bool:
@@ -223,4 +241,4 @@ def _number(value: Any) -> float | None:
     if value is None:
         return None
     number = float(value)
-    return number if math.isfinite(number) else None
+    return float(f"{number:.10g}") if math.isfinite(number) else None

@@ -1,0 +1,102 @@
+"""Profiling inside a reader worker: a dataset by its name in SQL, through the gate like every query."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasteward.errors import ToolError
+from datasteward.intake.inspect import inspect_file
+from datasteward.intake.model import Overrides
+from datasteward.intake.plan import read_plan
+from datasteward.profiling.model import OtherDataset, ProfileOptions, ProfileSource
+from datasteward.profiling.profile import profile
+from datasteward.profiling.storing import to_json
+
+if TYPE_CHECKING:
+    from datasteward.engine.operations import Tell
+    from datasteward.engine.session import Session
+
+_TOLD_EVERY_SECONDS = 0.2
+
+
+def run_profile(session: "Session", arguments: Mapping[str, Any], tell: "Tell") -> Any:
+    """The profile as parsed JSON.
+
+    Arguments: dataset (as it stands after FROM, or a whole query), path (of its file, or None), others (names of
+    datasets to look for foreign keys in), sample_rows, budget_seconds, sensitive (column names). Raises `ToolError` as
+    a query does.
+    """
+    dataset = str(arguments["dataset"])
+    source = _make_source(session, dataset, arguments.get("path"))
+    options = ProfileOptions(
+        sample_rows=int(arguments.get("sample_rows") or 20_000),
+        budget_seconds=float(arguments.get("budget_seconds") or 60.0),
+        others=_find_others(session, arguments.get("others") or (), dataset),
+        sensitive_columns=frozenset(arguments.get("sensitive") or ()),
+    )
+    last = 0.0
+
+    def report(share: float, doing: str) -> None:
+        nonlocal last
+        session.raise_if_cancelled()
+        if time.monotonic() - last > _TOLD_EVERY_SECONDS:
+            last = time.monotonic()
+            tell("progress", {"done": share, "total": 1.0, "message": doing})
+
+    cursor = session.cursor()
+    try:
+        return json.loads(to_json(profile(cursor, source, options, report)))
+    finally:
+        session.close_cursor(cursor)
+
+
+def _make_source(session: "Session", dataset: str, path: str | None) -> ProfileSource:
+    is_query = (
+        dataset.lstrip("( \n").split(None, 1)[0].upper() in {"SELECT", "FROM", "WITH", "VALUES"}
+        if dataset.strip()
+        else False
+    )
+    statements = session.prepare(dataset if is_query else f"SELECT * FROM {dataset}")
+    if len(statements) != 1:
+        raise ToolError("Profile one dataset at a time.", code="invalid_arguments")
+    found = statements[0]
+    name = "query" if is_query else dataset.strip("'\"")
+    plain = ProfileSource(
+        name=name, table_sql=f"({found.sql.rstrip().rstrip(';')})", sql_name=None if is_query else dataset,
+        format="query" if is_query else "table", told=found.told,
+    )  # fmt: skip
+    return _with_file(session, plain, path) if path else plain
+
+
+def _with_file(session: "Session", plain: ProfileSource, path: str) -> ProfileSource:
+    """What intake knows of the file behind the dataset: format, size, rows set aside."""
+    file = Path(path).resolve()
+    if not any(file.is_relative_to(root) for root in session.settings.roots):
+        raise ToolError(f"{path} lies outside the readable folders.", code="forbidden")
+    intake = inspect_file(file, Overrides())
+    cursor = session.cursor()
+    try:
+        plan = read_plan(cursor, intake, session.settings.cache_folder)
+    finally:
+        session.close_cursor(cursor)
+    return ProfileSource(
+        name=plain.name, table_sql=plain.table_sql, sql_name=plain.sql_name, size_bytes=intake.size_bytes,
+        format=intake.format if plan.kind == "direct" else "table", told=tuple(dict.fromkeys((*plan.told, *plain.told))),
+        quarantine_rows=plan.quarantine.rows if plan.quarantine else 0,
+        quarantine_sql=f"{plain.sql_name}.quarantine" if plan.quarantine and plain.sql_name else None,
+    )  # fmt: skip
+
+
+def _find_others(session: "Session", names: object, dataset: str) -> tuple[OtherDataset, ...]:
+    found: list[OtherDataset] = []
+    for name in names if isinstance(names, list | tuple) else ():
+        if str(name) == dataset:
+            continue
+        try:
+            statements = session.prepare(f"SELECT * FROM {name}")
+        except ToolError:
+            continue
+        found.append(OtherDataset(name=str(name), table_sql=f"({statements[0].sql})"))
+    return tuple(found)

@@ -1,0 +1,100 @@
+"""The tool `profile_data`."""
+
+import asyncio
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from datasteward.intake.sql_text import quote_name
+from datasteward.profiling.archive import ProfileArchive
+from datasteward.profiling.contract import draft_contract
+from datasteward.profiling.drift import compare, render_drift
+from datasteward.profiling.model import Profile
+from datasteward.profiling.rendering import render_column, render_for_model, render_sql
+from datasteward.profiling.storing import from_json, to_json, without_sensitive_values
+from datasteward.services import Services
+from datasteward.tooling import ToolContext, ToolInput, ToolOutput, tool
+
+_MOST_OTHERS = 30
+
+
+class ProfileDataInput(ToolInput):
+    dataset: str = Field(description="A table, view, file (path or friendly name), result such as r17, or a query.")
+    column: str | None = Field(default=None, description="Everything about one column instead of the whole.")
+    show: Literal["profile", "sql", "contract"] = Field(
+        default="profile",
+        description="sql: the SQL that shows and mends each finding; contract: a draft ODCS contract.",
+    )
+    compare_to: str | None = Field(
+        default=None, description="What changed since the 'previous' profile, or against another dataset."
+    )
+    seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+        default=60, description="Time budget; what it left out is told."
+    )
+
+
+class ProfileDataOutput(ToolOutput):
+    dataset: str
+    rows: int
+    columns: int
+    text: str
+    profile: dict[str, Any] | None = None
+    """The whole profile as JSON, only for callers that are not models."""
+
+    def to_text(self) -> str:
+        """The compact text."""
+        return self.text
+
+
+@tool(title="Profile data")
+async def profile_data(arguments: ProfileDataInput, context: ToolContext) -> ProfileDataOutput:
+    """What a dataset really is: grain, problems worst first with their repair, one line per column, keys, joins, PII.
+
+    Call it before writing SQL on data you don't know. Counts are exact, ~ marks figures from a sample. Values of
+    personal data are masked. Also: drift since an earlier profile, and a draft contract.
+    """
+    services: Services = context.services
+    archive = ProfileArchive(services.workspace.state_folder / "profiles")
+    made = await _make(services, arguments.dataset, arguments.seconds, context)
+    text = await asyncio.to_thread(_answer, archive, arguments, made, context.caller.is_model)
+    if arguments.compare_to and arguments.compare_to != "previous":
+        other = await _make(services, arguments.compare_to, arguments.seconds, context)
+        text = render_drift(compare(other, made))
+    await asyncio.to_thread(archive.keep, made)
+    whole = None if context.caller.is_model else json.loads(to_json(made))
+    return ProfileDataOutput(dataset=made.name, rows=made.rows, columns=len(made.columns), text=text, profile=whole)
+
+
+async def _make(services: Services, dataset: str, seconds: float, context: ToolContext) -> Profile:
+    files = await asyncio.to_thread(services.files.listing)
+    wanted = dataset.strip().strip("'\"")
+    absolute = (services.workspace.root / wanted).resolve()
+    file = next(
+        (f for f in files if wanted.casefold() in {f.name.casefold(), f.shown_path.casefold()} or f.path == absolute),
+        None,
+    )
+    arguments = {
+        "dataset": quote_name(file.name) if file else dataset,
+        "path": str(file.path) if file and not file.is_partitioned else None,
+        "others": [quote_name(f.name) for f in files[:_MOST_OTHERS] if f.format in {"csv", "parquet"}],
+        "budget_seconds": seconds,
+    }
+    found = await services.engine.run("profile", arguments, timeout_seconds=seconds * 2 + 30, report=context.report)
+    made = from_json(json.dumps(found))
+    return made if context.caller.is_model is False else without_sensitive_values(made)
+
+
+def _answer(archive: ProfileArchive, arguments: ProfileDataInput, made: Profile, is_model: bool) -> str:
+    if arguments.compare_to == "previous":
+        before = archive.latest(made.name)
+        return (
+            render_drift(compare(before, made))
+            if before
+            else f"There is no earlier profile of {made.name}; this one was kept."
+        )
+    if arguments.column:
+        return render_column(made, arguments.column, shows_values=not is_model)
+    if arguments.show == "contract":
+        return draft_contract(made)
+    return render_sql(made) if arguments.show == "sql" else render_for_model(made)
