@@ -1,6 +1,6 @@
 """Times proposing, applying and taking back changes against the bare statements, in one process, best of three.
 
-    python bench/changes.py [--rows 10000000]
+    python -m bench.changes [--rows 10000000]
 
 Wall seconds; the bare statement includes its commit. `preview` is the writer's job without its process start (which is
 timed apart).
@@ -9,16 +9,12 @@ timed apart).
 import argparse
 import asyncio
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from tests.support.changes_workspace import ChangesWorkspace, ProcessWriter
 
 SMALL = "UPDATE orders SET amount = amount + 1 WHERE customer IN (1, 2, 3)"

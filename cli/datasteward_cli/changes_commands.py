@@ -101,6 +101,7 @@ def approve_change(scope: Scope, change: str, comment: str, edit: "TextIO | None
         effects = row.proposal.preview.tables
         rows = sum(t.inserted + t.updated + t.deleted for t in effects)
         is_large = any(t.deleted + t.updated > TYPED_SHARE * max(1, t.rows_before) for t in effects)
+        _drop_typed_ahead()
         if not _is_confirmed(chosen, rows if is_large or not row.proposal.preview.is_reversible else None):
             raise ToolError(f"{chosen} was left as it is.", code="cancelled")
         key = None
@@ -123,6 +124,19 @@ def _require_terminal() -> None:
             code="forbidden",
             hint="Run steward changes approve at a prompt, or decide in the app.",
         )
+
+
+def _drop_typed_ahead() -> None:
+    """Forget keys pressed before the preview was on the screen, so that they answer nothing."""
+    try:
+        import termios
+    except ImportError:
+        import msvcrt
+
+        while msvcrt.kbhit():  # type: ignore[attr-defined,unused-ignore]
+            msvcrt.getwch()  # type: ignore[attr-defined,unused-ignore]
+    else:
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 def _is_confirmed(change: str, typed_rows: int | None) -> bool:

@@ -31,7 +31,7 @@ from datasteward.changes.policy import PolicySettings
 from datasteward.changes.ports import WriterHost
 from datasteward.changes.signatures import refuse_unsigned
 from datasteward.changes.store import ChangeRow, ChangeStore
-from datasteward.errors import EngineFault, ToolError
+from datasteward.errors import EngineFault, ErrorCode, ToolError
 
 LOCK_WAIT_SECONDS = 60.0
 LOCK_POLL_SECONDS = 0.05
@@ -196,13 +196,18 @@ class Applying:
             )
         crash_point("apply.after_settle")
 
-    def _settle(self, number: int, attempt: str, status: ChangeStatus, message: str) -> None:
+    def _settle(
+        self, number: int, attempt: str, status: ChangeStatus, message: str, *, code: ErrorCode | None = None
+    ) -> None:
+        """Leave `applying`; the message may quote data, so the journal gets the error's code instead of it."""
         with self.store.transaction() as moves:
             moves.settle_other(number, attempt, status, message, keeps_claim=status == "unknown")
-            moves.note(number, f"change.{'interrupted' if status == 'approved' else status}", {"message": message})
+            moves.note(number, f"change.{'interrupted' if status == 'approved' else status}", {"code": code or status})
 
     def _settle_failed(self, number: int, attempt: str, failed: Failed) -> None:
-        self._settle(number, attempt, "approved" if failed.code in RETRYABLE else "failed", failed.message)
+        self._settle(
+            number, attempt, "approved" if failed.code in RETRYABLE else "failed", failed.message, code=failed.code
+        )
 
     async def _settle_interrupted(self, row: ChangeRow) -> None:
         """Take the claim away first, then look for the receipt: what did not commit by then never will."""

@@ -59,7 +59,9 @@ def trace_markdown(row: ChangeRow, events: Sequence[ChangeEvent]) -> str:
         lines += ["```sql", statement.sql, "```", ""]
     lines += ["| step | when | event | details | journal entry |", "|--:|---|---|---|---|"]
     for event in events:
-        details = "; ".join(f"{k}: {v}" for k, v in event.fields.items() if v not in ("", None, []) and k != "sql")
+        details = "; ".join(
+            f"{k}: {v}" for k, v in event.fields.items() if v not in ("", None, []) and k != "sql_sha256"
+        )
         safe = details.replace("|", "\\|").replace("\n", " ")
         lines.append(f"| {event.id} | {_time(event.at)} | {event.event} | {safe} | {(event.entry_hash or '')[:12]} |")
     return "\n".join(lines) + "\n"

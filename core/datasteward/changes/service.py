@@ -4,6 +4,7 @@ Everything lasting is in the state database, so several processes may use servic
 has one winner. The journal gets every step after its transaction, at the latest when the next service starts.
 """
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -564,7 +565,7 @@ def _proposed_fields(proposal: Proposal, verdict: PolicyVerdict) -> dict[str, ob
     return {
         "digest": digest_of(proposal),
         "requested_by": proposal.requested_by,
-        "sql": [s.sql for s in proposal.statements],
+        "sql_sha256": [hashlib.sha256(s.sql.encode()).hexdigest() for s in proposal.statements],
         "undo_of": proposal.undo.change if proposal.undo else None,
         "policy": verdict_name,
         "rule": verdict.rule,
