@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 CITATION = re.compile(r"\[\s*(r[1-9]\d{0,17}(?:\s*[,;]\s*r[1-9]\d{0,17})*)\s*(?:[:|][^\]\n]{0,80})?\]", re.I)
@@ -166,11 +166,13 @@ def _line_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 def _sentences(text: str, start: int, end: int, cited: tuple[str, ...]) -> Iterator[Passage]:
     """The sentences of a paragraph; one that never ends is cut into pieces, so that work stays in proportion."""
-    for piece in range(start, end, LONGEST_PASSAGE):
-        yield from _short_sentences(text, piece, min(end, piece + LONGEST_PASSAGE), cited)
+    for passage in _whole_sentences(text, start, end, cited):
+        for piece in range(passage.start, passage.end, LONGEST_PASSAGE):
+            stop = min(passage.end, piece + LONGEST_PASSAGE)
+            yield replace(passage, start=piece, end=stop, context_start=piece, context_end=stop)
 
 
-def _short_sentences(text: str, start: int, end: int, cited: tuple[str, ...]) -> Iterator[Passage]:
+def _whole_sentences(text: str, start: int, end: int, cited: tuple[str, ...]) -> Iterator[Passage]:
     body, position = text[start:end].replace("\n", " "), 0
     for match in [*_SENTENCE_END.finditer(body), None]:
         stop = len(body) if match is None else match.end()
