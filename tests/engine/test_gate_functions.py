@@ -1,6 +1,7 @@
 """Every function of this DuckDB has been judged, and unknown ones are refused."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,12 @@ PIECES = [sql for sql in CASES if len(sql) < 200 and "{{" not in sql]
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    return build_sandbox(tmp_path_factory.mktemp("functions") / "box")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    built = build_sandbox(tmp_path_factory.mktemp("functions") / "box")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(built.root)
+        yield built
+    built.connection.close()
 
 
 def test_every_function_of_duckdb_is_on_one_list_or_the_other() -> None:

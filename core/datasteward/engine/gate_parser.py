@@ -87,16 +87,13 @@ class Parser:
         try:
             with self._lock:
                 row = self._connection.execute(self._serialize, [sql]).fetchone()
-            body = json.loads(row[0]) if row is not None else {"error": True}
+            body: Tree = json.loads(row[0]) if row is not None else {"error": True}
         except RecursionError as error:
             raise Refused("The statement is nested too deeply.", hint="Split it with CREATE or CTEs.") from error
         except Exception as error:
             raise Refused(_first_lines(str(error)), code="syntax") from error
         if body.get("error") or len(body.get("statements", ())) != 1:
-            message = str(body.get("error_message", "not one statement"))
-            code = "syntax" if body.get("error_type") == "parser" else "forbidden"
-            position = int(body["position"]) if str(body.get("position", "")).isdigit() else None
-            raise Refused(_first_lines(message), code="syntax" if code == "syntax" else "forbidden", position=position)
+            raise _tree_refused(body)
         node: Tree = body["statements"][0]["node"]
         return node
 
@@ -156,7 +153,7 @@ def tokens_of(sql: str, *, with_comments: bool = False) -> list[Token]:
         marks: Sequence[tuple[int, Any]] = duckdb.tokenize(sql)
     except Exception as error:
         raise Refused(_first_lines(str(error)), code="syntax") from error
-    tokens = []
+    tokens: list[Token] = []
     for index, (start, kind) in enumerate(marks):
         stop = marks[index + 1][0] if index + 1 < len(marks) else len(data)
         text = data[start:stop].decode("utf-8", "replace").rstrip()
@@ -209,6 +206,14 @@ def _locate(sql: str, found: list[tuple[str, str, tuple[str, ...]]]) -> list[Spl
         at = start + len(text)
         statements.append(SplitStatement(text=text, start=len(sql[:start].encode()), type=kind, parameters=parameters))
     return statements
+
+
+def _tree_refused(body: Tree) -> Refused:
+    message = str(body.get("error_message", "The text is not one statement."))
+    position = int(body["position"]) if str(body.get("position", "")).isdigit() else None
+    if body.get("error_type") == "parser":
+        return Refused(_first_lines(message), code="syntax", position=position)
+    return Refused(f"DuckDB gives no syntax tree for this form ({_first_lines(message)}), so it is refused.")
 
 
 def _first_lines(message: str) -> str:

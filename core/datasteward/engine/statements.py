@@ -173,13 +173,13 @@ def _refuse_admin(statement: SplitStatement, reader: TokenReader, walk: TreeWalk
             return Verdict(effect="forbidden", kind="pragma", refused=shift(refused, -len(query)))
         return Verdict(effect="read", kind="pragma")
     word = reader.now.text.upper()
-    refused = Refused(
+    reason = Refused(
         f"{word} acts on the engine or its session, not on data, so it is refused.",
         hint=_ADMIN_HINTS.get(kind, "SELECT reads; propose_change takes changes of data and tables."),
         position=0,
     )
     effect: Effect = "admin" if kind in {"set", "use", "transaction", "vacuum", "checkpoint", "pragma"} else "forbidden"
-    return Verdict(effect=effect, kind=kind, refused=refused)
+    return Verdict(effect=effect, kind=kind, refused=reason)
 
 
 def _describing_query(reader: TokenReader) -> str | None:
