@@ -51,16 +51,19 @@ class Backing:
 
 
 def run_headless(scope: Scope, flags: RunFlags) -> ExitCode:
-    """Do the run and return its exit code; a result is written for everything that goes wrong after the flags."""
+    """Do the run and return its exit code; a result is written whatever goes wrong.
+
+    Raises `ConfigError` for wrong usage, before anything ran.
+    """
     writer = RunWriter(flags.form, is_quiet=flags.is_quiet)
     options, prompt = build_options(flags), read_prompt(flags)
     try:
         approve_changes(scope, flags.approve)
         ended = asyncio.run(_run(scope, flags, options, prompt, writer))
     except DatastewardError as error:
-        ended = _broken(_outcome_of(error), error.message, error.hint, flags, writer)
         if isinstance(error, ConfigError) and not isinstance(error, MissingKey):
-            return ExitCode.USAGE
+            raise
+        ended = _broken(_outcome_of(error), error.message, error.hint, flags, writer)
     except KeyboardInterrupt:
         ended = _broken("interrupted", None, None, flags, writer)
     except Exception as error:
@@ -198,10 +201,15 @@ def open_session(store: SessionStore, flags: RunFlags) -> Session:
     ]
     if len(chosen) > 1:
         raise ConfigError(f"{' and '.join(chosen)} can't go together.")
-    if flags.fork is not None:
-        return store.fork(store.find(flags.fork))
-    if flags.resume is not None:
-        return store.open(store.find(flags.resume))
+    try:
+        if flags.fork is not None:
+            return store.fork(store.find(flags.fork))
+        if flags.resume is not None:
+            return store.open(store.find(flags.resume))
+    except ToolError as error:
+        if error.code == "not_found":
+            raise ConfigError(error.message, hint=error.hint) from error
+        raise
     if flags.continues:
         latest = store.latest()
         if latest is None:
