@@ -89,10 +89,10 @@ def import_command(scope: Scope, folder: Path, dialect: str, dry_run: bool, as_j
         raise ConfigError(f"'{dialect}' is no known dialect.", hint=f"Known: {', '.join(read_dialects())}.")
     report = import_folder(folder, _workspace_catalog(scope), dialect=dialect)
     if not dry_run:
-        store = _open(scope)
-        for statement in report.statements:
-            job = f"{folder.name}/{statement.file}:{statement.line}"
-            store.keep(statement.lineage, report.catalog, sql=statement.sql, run_id=f"import {job}", job=job)
+        with _opened(scope) as kept:
+            for statement in report.statements:
+                job = f"{folder.name}/{statement.file}:{statement.line}"
+                kept.keep(statement.lineage, report.catalog, sql=statement.sql, run_id=f"import {job}", job=job)
     found: list[dict[str, Any]] = [
         {"file": s.file, "line": s.line, "target": s.lineage.target.name, "confidence": s.lineage.confidence}
         for s in report.statements
@@ -138,17 +138,22 @@ def _write(content: str | bytes, output: Path | None, *, is_picture: bool) -> No
     click.echo(f"wrote {output}", err=True)
 
 
-def _open(scope: Scope) -> "WorkspaceLineage":
+@contextmanager
+def _opened(scope: Scope) -> "Iterator[WorkspaceLineage]":
     from datasteward.lineage.recording import WorkspaceLineage
     from datasteward.state import StateDatabase
 
     scope.workspace.make_state_folder()
-    return WorkspaceLineage(StateDatabase(scope.workspace.state_path))
+    state = StateDatabase(scope.workspace.state_path)
+    try:
+        yield WorkspaceLineage(state)
+    finally:
+        state.close()
 
 
 @contextmanager
 def _reading(scope: Scope) -> "Iterator[sqlite3.Connection]":
-    with _open(scope).reading() as connection:
+    with _opened(scope) as kept, kept.reading() as connection:
         yield connection
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from datasteward.errors import ToolError
+from datasteward.lineage.plan_types import UnknownPlan
+from datasteward.lineage.plan_walk import PlanWalk
 from datasteward.lineage.resolve import read_dialects, resolve, retarget
 from datasteward.lineage.rewriting import find_files
 from datasteward.lineage.schemas import Catalog, Column, Dataset, DatasetKey
@@ -207,3 +209,30 @@ def test_every_query_of_the_tpc_suites_is_bound(suite: str, shared_data: Path) -
         found = resolve(path.read_text(), catalog)
         assert found.confidence == "bound", (path.name, found.notes)
         assert found.outputs
+
+
+def test_a_plan_whose_column_counts_drift_is_not_believed() -> None:
+    scan = {
+        "type": "LOGICAL_GET",
+        "children": [],
+        "table_index": 0,
+        "names": ["city", "id"],
+        "returned_types": [{"id": "VARCHAR"}, {"id": "INTEGER"}],
+        "qname": {"path": ["seq_scan"]},
+        "function_data": {"qualified_name": {"path": ["memory", "main", "hubs"]}},
+        "column_indexes": [{"index": 0}, {"index": 1}],
+    }
+    reference = {"expression_class": "BOUND_REF", "alias": "city", "return_type": {"id": "VARCHAR"}, "index": 1}
+    plan = {"type": "LOGICAL_PROJECTION", "children": [scan], "table_index": 1, "expressions": [reference]}
+    walk = PlanWalk(lambda path: (DatasetKey("duckdb", path[-1]),))
+    with pytest.raises(UnknownPlan, match="of type INTEGER where VARCHAR is read"):
+        walk.walk(plan)
+    with pytest.raises(UnknownPlan, match="operator LOGICAL_FUTURE"):
+        walk.walk({"type": "LOGICAL_FUTURE", "children": []})
+
+
+@pytest.mark.parametrize("value", ["log('NaN'::DOUBLE, 64)", "log('inf'::DOUBLE, 64)", "'\"value\":nan'"])
+def test_constants_that_no_json_reader_takes_do_no_harm(value: str) -> None:
+    found = resolve(f"SELECT city, {value} AS x FROM hubs", golden_catalog())
+    assert found.confidence == "bound"
+    assert {str(s) for s in found.sources_of("city")} == {"hubs.city"}

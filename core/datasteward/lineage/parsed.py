@@ -23,6 +23,11 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)
 """Its warnings go to stderr unasked; what they tell is in the lineage's notes."""
 ANSWER = DatasetKey("query", "answer")
 MAX_COLUMNS = 100
+_FAULTS = (
+    *(SqlglotError, RecursionError, ValueError, KeyError, IndexError),
+    *(AttributeError, TypeError, AssertionError),
+)
+"""What sqlglot raises on statements it cannot follow; it asserts where a star cannot be expanded."""
 _KINDS: dict[type[exp.Expr], StatementKind] = {
     exp.Insert: "insert",
     exp.Update: "update",
@@ -103,7 +108,7 @@ def parse_tables(sql: str, catalog: Catalog, dialect: str) -> StatementLineage:
 def _parse(sql: str, dialect: str) -> exp.Expr:
     try:
         tree = sqlglot.parse_one(sql, dialect=dialect)
-    except (SqlglotError, RecursionError, ValueError) as error:
+    except _FAULTS as error:
         raise ParseFailure(str(error).split("\n", 1)[0], is_readable=False) from error
     if isinstance(tree, exp.Command):
         raise ParseFailure(f"{tree.name or 'the statement'} is not understood", is_readable=True)
@@ -158,7 +163,7 @@ def _doubt(query: exp.Expr) -> str | None:
 def _column_nodes(query: exp.Expr, catalog: Catalog, dialect: str) -> Mapping[str, Node]:
     try:
         found = lineage(None, query, _schema(catalog), dialect=dialect)
-    except (SqlglotError, RecursionError, ValueError, KeyError, AttributeError) as error:
+    except _FAULTS as error:
         raise ParseFailure(str(error).split("\n", 1)[0], is_readable=True) from error
     if not isinstance(found, dict) or "*" in found:
         raise ParseFailure("a star over columns that are not known", is_readable=True)
@@ -198,7 +203,7 @@ def _row_edges(parts: _Parts, catalog: Catalog) -> list[Edge]:
     )
     try:
         scopes = traverse_scope(parts.query) if parts.query is not None else []
-    except SqlglotError:
+    except _FAULTS:
         return edges
     for scope in scopes:
         for column in scope.columns:

@@ -34,12 +34,14 @@ class PlanColumn:
     """A column between two operators: its sources, the text of its computation, whether it is a bare constant.
 
     `fields` are those of a struct that was packed on the way, so that taking one out again leads to its own source.
+    `type_id` is checked against what a reference expects, so that a column miscounted somewhere is not taken for another.
     """
 
     sources: Sources = field(default_factory=lambda: NOTHING)
     text: str = ""
     is_default: bool = False
     fields: "Mapping[str, PlanColumn] | None" = None
+    type_id: str = ""
 
 
 Lookup = Callable[[PlanNode], PlanColumn]
@@ -141,13 +143,14 @@ def _function(node: PlanNode, look_up: Lookup) -> PlanColumn:
 
 def _cast(node: PlanNode, child: PlanNode, look_up: Lookup) -> PlanColumn:
     inner = read_expression(child, look_up)
-    before, after = _type_id(child), _type_id(node)
+    before, after = type_id_of(child), type_id_of(node)
     if before == after or _widens(before, after) or before == "NULL":
         return inner
     return PlanColumn(raise_to(inner.sources, "transformation"), inner.text, inner.is_default)
 
 
-def _type_id(node: PlanNode) -> str:
+def type_id_of(node: PlanNode) -> str:
+    """The name of an expression's type without its parameters; empty when not told."""
     kind = node.get("return_type") or node.get("value", {}).get("type") or {}
     return str(kind.get("id", ""))
 

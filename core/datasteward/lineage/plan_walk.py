@@ -11,6 +11,7 @@ from datasteward.lineage.plan_expressions import (
     merge_sources,
     raise_to,
     read_expression,
+    type_id_of,
 )
 from datasteward.lineage.plan_types import NO_INDEX, PlanNode, UnknownPlan, path_of
 from datasteward.lineage.schemas import ColumnRef, DatasetKey
@@ -87,14 +88,15 @@ class PlanWalk:
 
         def look_up(node: PlanNode) -> PlanColumn:
             if node["expression_class"] == "BOUND_REF":
-                return _at(columns, node["index"])
+                return _checked(_at(columns, node["index"]), node)
             binding = node["binding"]
             known = self._bindings.get(binding["table_index"])
             if known is None:
                 raise UnknownPlan(f"binding {binding}")
-            return _at(known, binding["column_index"])
+            return _checked(_at(known, binding["column_index"]), node)
 
-        return read_expression(expression, look_up)
+        found = read_expression(expression, look_up)
+        return PlanColumn(found.sources, found.text, found.is_default, found.fields, type_id_of(expression))
 
     def _steer(self, expressions: Sequence[PlanNode], columns: Sequence[PlanColumn], subtype: Subtype) -> Sources:
         return merge_sources(raise_to(self.read(e, columns).sources, subtype) for e in expressions)
@@ -118,6 +120,7 @@ class PlanWalk:
         for dataset in datasets:
             self.inputs[dataset] = None
         names: list[str] = node["names"]
+        types: list[PlanNode] = node.get("returned_types") or []
         made = []
         for item in node["column_indexes"]:
             if item["index"] >= len(names):
@@ -125,7 +128,8 @@ class PlanWalk:
                 continue
             name = names[item["index"]]
             sources: Sources = {(ColumnRef(d, name), "identity"): False for d in datasets}
-            made.append(PlanColumn(sources, f"{path[-1]}.{name}"))
+            type_id = str(types[item["index"]].get("id", "")) if item["index"] < len(types) else ""
+            made.append(PlanColumn(sources, f"{path[-1]}.{name}", type_id=type_id))
         return tuple(made)
 
     def _constants(self, node: PlanNode) -> Flow:
@@ -273,14 +277,21 @@ class PlanWalk:
         width = len(node["chunk_types"])
         return known if len(known.columns) == width else Flow(known.columns[:width], known.rows)
 
-    def _no_rows(self, node: PlanNode) -> Flow:
-        return Flow(())
+    def _dummy(self, node: PlanNode) -> Flow:
+        return Flow((PlanColumn(),))
 
 
 def _at(columns: Sequence[PlanColumn], index: int) -> PlanColumn:
     if not 0 <= index < len(columns):
         raise UnknownPlan(f"column {index} of {len(columns)}")
     return columns[index]
+
+
+def _checked(column: PlanColumn, node: PlanNode) -> PlanColumn:
+    expected = type_id_of(node)
+    if column.type_id and expected and column.type_id != expected:
+        raise UnknownPlan(f"column {node.get('alias')} of type {column.type_id} where {expected} is read")
+    return column
 
 
 def _project(columns: tuple[PlanColumn, ...], kept: Sequence[int] | None) -> tuple[PlanColumn, ...]:
@@ -297,7 +308,7 @@ def _conditions_of_any_join(node: PlanNode) -> list[PlanNode]:
 
 def _either(columns: Sequence[PlanColumn]) -> PlanColumn:
     texts = list(dict.fromkeys(c.text for c in columns if c.text))
-    return PlanColumn(merge_sources(c.sources for c in columns), " | ".join(texts)[:240])
+    return PlanColumn(merge_sources(c.sources for c in columns), " | ".join(texts)[:240], type_id=columns[0].type_id)
 
 
 def _same_sources(one: Flow, other: Flow) -> bool:
@@ -328,5 +339,5 @@ READ_OPERATORS: Mapping[str, Operator] = {
     "LOGICAL_CHUNK_GET": PlanWalk._constants,
     "LOGICAL_COLUMN_DATA_GET": PlanWalk._constants,
     "LOGICAL_EMPTY_RESULT": PlanWalk._empty,
-    "LOGICAL_DUMMY_SCAN": PlanWalk._no_rows,
+    "LOGICAL_DUMMY_SCAN": PlanWalk._dummy,
 }

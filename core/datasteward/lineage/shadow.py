@@ -16,6 +16,7 @@ from datasteward.lineage.sql_tokens import quote_name
 MAX_KEPT_SHADOWS = 8
 MAX_MADE_SCHEMAS = 4
 MEMORY_LIMIT = "256MB"
+_BARE_NUMBERS = re.compile(r'"value":\s*-?(?:nan|inf(?:inity)?)\b', re.IGNORECASE)
 _ABSENT_SCHEMA = re.compile(r"Schema with name (.+) does not exist")
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
@@ -73,7 +74,9 @@ class Shadow:
             row = self._connection.execute("SELECT json_serialize_plan(?, optimize := false)", [sql]).fetchone()
         except duckdb.Error as error:
             raise BindError(str(error).split("\n", 1)[0], kind="engine") from error
-        reply: dict[str, Any] = json.loads(row[0]) if row else {"error": True, "error_message": "no plan"}
+        reply: dict[str, Any] = {"error": True, "error_message": "DuckDB gave no plan"}
+        if row and row[0]:
+            reply = _read_reply(row[0])
         if reply["error"]:
             position = reply.get("position")
             raise BindError(
@@ -151,6 +154,15 @@ def shadow_of(catalog: Catalog, *, expand_views: bool = False) -> Shadow:
         while len(_shadows) > MAX_KEPT_SHADOWS:
             _shadows.popitem(last=False)
     return made
+
+
+def _read_reply(text: str) -> dict[str, Any]:
+    """The answer as JSON; DuckDB writes NaN and infinity constants in a way no JSON reader takes."""
+    try:
+        reply: dict[str, Any] = json.loads(text)
+    except ValueError:
+        reply = json.loads(_BARE_NUMBERS.sub('"value":null', text))
+    return reply
 
 
 def _create_table_sql(table: ShadowTable, columns: Sequence[Column]) -> str:
