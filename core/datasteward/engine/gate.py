@@ -139,9 +139,9 @@ def _against_intent(verdict: Verdict, walk: TreeWalk, intent: Intent) -> Refused
                 "COPY … TO writes a file, which a query may not.",
                 hint="Call propose_change with the same SQL to export.",
             )
-        reason = walk.found.approval or Refused(
-            f"This is a change ({verdict.kind}), and queries only read.", position=0
-        )
+        plain = Refused(f"This is a change ({verdict.kind}), and queries only read.", position=0)
+        hidden = walk.found.approval if verdict.kind in _LOOKS_LIKE_A_READ else None
+        reason = hidden or plain
         return Refused(
             reason.message,
             code="needs_approval",
@@ -160,6 +160,7 @@ def _against_intent(verdict: Verdict, walk: TreeWalk, intent: Intent) -> Refused
     return None
 
 
+_LOOKS_LIKE_A_READ = frozenset({"select", "values", "pivot", "unpivot", "describe", "summarize", "explain"})
 _CHANGES = frozenset({"insert", "update", "delete", "truncate", "merge"})
 
 

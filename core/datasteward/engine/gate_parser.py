@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -13,6 +14,7 @@ from datasteward.engine.gate_facts import Refused
 Tree = dict[str, Any]
 """A node of DuckDB's syntax tree as its JSON form gives it."""
 
+_MAX_TREES = 200
 _SERIALIZE = "SELECT json_serialize_sql($1, skip_null := true, skip_empty := true, skip_default := true)"
 
 
@@ -64,6 +66,7 @@ class Parser:
         self._lock = threading.Lock()
         self._definitions: dict[str, list[str]] | None = None
         self._implied: dict[str, frozenset[str]] = {}
+        self._trees: dict[str, Tree] = {}
 
     def split(self, sql: str) -> list[SplitStatement]:
         """The statements of `sql` in order; raises `Refused` with the parser's words when it cannot be parsed."""
@@ -83,7 +86,16 @@ class Parser:
         return _locate(sql, found)
 
     def tree(self, sql: str) -> Tree:
-        """The query node of `sql`, one SELECT statement; raises `Refused` for anything else."""
+        """The query node of `sql`, one SELECT statement, not to be changed; raises `Refused` for anything else."""
+        tree = self._trees.get(sql)
+        if tree is None:
+            tree = self._parse(sql)
+            if len(self._trees) >= _MAX_TREES:
+                self._trees.clear()
+            self._trees[sql] = tree
+        return tree
+
+    def _parse(self, sql: str) -> Tree:
         try:
             with self._lock:
                 row = self._connection.execute(self._serialize, [sql]).fetchone()
@@ -146,7 +158,8 @@ class Parser:
         return worst
 
 
-def tokens_of(sql: str, *, with_comments: bool = False) -> list[Token]:
+@lru_cache(maxsize=32)
+def tokens_of(sql: str, *, with_comments: bool = False) -> tuple[Token, ...]:
     """The tokens of `sql` as DuckDB cuts them; raises `Refused` when it cannot."""
     data = sql.encode()
     try:
@@ -165,7 +178,7 @@ def tokens_of(sql: str, *, with_comments: bool = False) -> list[Token]:
             )
         else:
             tokens.append(Token(text=text, start=start, end=start + len(text.encode()), type=kind.name))
-    return tokens
+    return tuple(tokens)
 
 
 def query_of_view(sql: str) -> str:

@@ -14,7 +14,7 @@ class TokenReader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.data = text.encode()
-        self.tokens: list[Token] = tokens_of(text)
+        self.tokens: list[Token] = list(tokens_of(text))
         while self.tokens and self.tokens[-1].text == ";":
             self.tokens.pop()
         self.index = 0

@@ -281,8 +281,10 @@ class TreeWalk:
         name = str(node.get("table_name", "")).strip('"').casefold()
         if show == "SHOW_SPECIAL" and name not in lists.SHOWN_SPECIALS:
             raise Refused(f"SHOW {name} is not allowed here.", hint="SHOW TABLES, SHOW ALL TABLES and DESCRIBE are.")
-        if show not in {"SHOW_SPECIAL", "SHOW_FROM", "DESCRIBE", "SUMMARY", "SHOW_UNQUALIFIED"}:
+        if show not in {"SHOW_SPECIAL", "SHOW_FROM", "SHOW", "DESCRIBE", "SUMMARY"}:
             raise Refused(f"This form of SHOW or DESCRIBE ({show}) is not known here, so it is refused.")
+        if show not in {"SHOW_SPECIAL", "SHOW_FROM"} and not node.get("query"):
+            self._use_table(_path(node), step, _place(node, step))
         if show == "SHOW_FROM":
             for macro_name in set(self.catalog.macro_names()) & self.stability.keys():
                 self.judge_planted(macro_name)
