@@ -31,6 +31,19 @@ def test_what_the_parser_would_guess_stays_at_table_level() -> None:
     assert "COLUMNS" in " ".join(found.notes)
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH a AS (SELECT x FROM lost), b AS (SELECT x FROM gone) SELECT x FROM a UNION SELECT x FROM b",
+        "SELECT (SELECT x + y AS r) AS s FROM lost",
+    ],
+)
+def test_columns_that_the_parser_loses_are_told_by_table(sql: str) -> None:
+    found = resolve(sql, golden_catalog())
+    assert found.confidence == "table"
+    assert "lost" in [key.name for key in found.inputs]
+
+
 def test_a_pivot_whose_columns_depend_on_the_data_is_told_by_table() -> None:
     found = resolve("PIVOT shipments ON state USING sum(kg)", golden_catalog())
     assert found.confidence == "table"
@@ -116,6 +129,11 @@ def test_names_are_found_without_regard_to_case_and_through_the_database_name() 
         assert resolve(sql, catalog).inputs == (DatasetKey("duckdb", "hubs"),)
     found = resolve("SELECT x FROM wh.marts.day", catalog)
     assert {str(e.source) for e in found.edges} == {"Marts.Day.x"}
+
+
+def test_a_table_of_a_foreign_database_keeps_its_full_name() -> None:
+    found = resolve("SELECT t.x FROM other.sales.day AS t", golden_catalog())
+    assert found.inputs == (DatasetKey("duckdb", "other.sales.day"),)
 
 
 def test_a_view_stops_the_walk_unless_it_is_expanded() -> None:

@@ -179,7 +179,16 @@ def _leaves(node: Node, catalog: Catalog) -> Iterator[tuple[ColumnRef, Subtype]]
             column = current.name.rsplit(".", 1)[-1].strip('"')
             if column and column != "*":
                 yield ColumnRef(_key(current.source, catalog), _cased(column, current.source, catalog)), subtype
+        elif not current.downstream and _is_uncertain(current):
+            raise ParseFailure(f"the source of {current.name} is not certain", is_readable=True)
         stack += [(below, subtype) for below in current.downstream]
+
+
+def _is_uncertain(leaf: Node) -> bool:
+    """True for a leaf that still names columns: the parser lost them on the way."""
+    if isinstance(leaf.source, exp.Placeholder):
+        return True
+    return isinstance(leaf.expression, exp.Expr) and leaf.expression.find(exp.Column) is not None
 
 
 def _deeper(subtype: Subtype, expression: object) -> Subtype:

@@ -7,6 +7,7 @@ from typing import Literal
 
 DatasetKind = Literal["table", "view", "file", "result", "answer", "export"]
 FILE_NAMESPACE = "file"
+_OWN_DATABASES = ("memory", "temp", "system")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +111,11 @@ class Catalog:
         return self._by_path.get(_canonical(self.local_path(path)))
 
     def local_path(self, path: Iterable[str]) -> tuple[str, ...]:
-        """The parts without the database and without the default schema."""
+        """The parts without this catalog's own database and without the default schema; a foreign database stays."""
         parts = tuple(path)
-        if len(parts) > 2:
-            parts = parts[-2:]
+        own = (*_OWN_DATABASES, self.database.casefold()) if self.database else _OWN_DATABASES
+        if len(parts) > 2 and parts[0].casefold() in own:
+            parts = parts[1:]
         elif len(parts) == 2 and self.database and parts[0].casefold() == self.database.casefold():
             parts = parts[1:]
         return parts[1:] if len(parts) == 2 and parts[0].casefold() == "main" else parts
