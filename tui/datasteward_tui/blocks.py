@@ -1,0 +1,164 @@
+"""What a transcript is made of: each block draws itself as lines and says when it has changed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from rich.text import Text
+from textual.strip import Strip
+
+from datasteward_tui.palette import Palette
+from datasteward_tui.safe_text import show_block, show_line
+from datasteward_tui.strips import blank, indent, to_strip, wrap_text
+
+NoticeLevel = Literal["info", "good", "warning", "error"]
+
+
+class Block:
+    """One part of a transcript. `version` changes with its content, `opens` is what Enter or a click opens."""
+
+    opens: str | None = None
+    is_foldable = False
+
+    def __init__(self) -> None:
+        self.version = 0
+
+    def touch(self) -> None:
+        """The content changed."""
+        self.version += 1
+
+    def fold(self) -> bool:
+        """Fold or unfold; whether anything changed."""
+        return False
+
+    def draw(self, width: int, palette: Palette) -> list[Strip]:
+        """The lines in at most `width` cells."""
+        raise NotImplementedError
+
+    def source(self) -> str:
+        """The content as text, for copying."""
+        raise NotImplementedError
+
+    def estimate(self, width: int) -> int:
+        """About how many lines it takes, without drawing."""
+        text = self.source()
+        return 2 + text.count("\n") + len(text) // max(20, width)
+
+
+class PersonBlock(Block):
+    """What the person said."""
+
+    def __init__(self, words: str, *, is_queued: bool = False) -> None:
+        super().__init__()
+        self.words = words
+        self.is_queued = is_queued
+
+    def draw(self, width: int, palette: Palette) -> list[Strip]:
+        lead = Text("❯ ", palette.accent)
+        text = Text(show_block(self.words), palette.muted if self.is_queued else palette.strong)
+        if self.is_queued:
+            text.append("  queued", palette.warn)
+        return [*wrap_text(text, width, first=lead, rest=Text("  ")), blank()]
+
+    def source(self) -> str:
+        return self.words
+
+
+class NoticeBlock(Block):
+    """A word from the app: a state, a fault with its next step."""
+
+    _SIGNS: ClassVar[Mapping[NoticeLevel, str]] = {"info": "·", "good": "✓", "warning": "!", "error": "✗"}
+
+    def __init__(self, words: str, level: NoticeLevel = "info", hint: str | None = None) -> None:
+        super().__init__()
+        self.words = words
+        self.level: NoticeLevel = level
+        self.hint = hint
+
+    def draw(self, width: int, palette: Palette) -> list[Strip]:
+        styles = {"info": palette.muted, "good": palette.good, "warning": palette.warn, "error": palette.bad}
+        style = styles[self.level]
+        lead = Text(f"{self._SIGNS[self.level]} ", style)
+        body = palette.text if self.level in {"error", "warning"} else palette.muted
+        strips = wrap_text(Text(show_block(self.words), body), width, first=lead, rest=Text("  "))
+        if self.hint:
+            strips += wrap_text(Text(show_block(self.hint), palette.muted), width, first=Text("  "))
+        return [*strips, blank()]
+
+    def source(self) -> str:
+        return f"{self.words}\n{self.hint}" if self.hint else self.words
+
+
+class DrawingBlock(Block):
+    """Lines that are already laid out, such as a chart, a profile or a lineage drawing."""
+
+    def __init__(self, title: str, body: str, *, opens: str | None = None) -> None:
+        super().__init__()
+        self.title = title
+        self.body = body
+        self.opens = opens
+
+    def draw(self, width: int, palette: Palette) -> list[Strip]:
+        strips = [to_strip(Text(show_line(self.title), palette.strong))] if self.title else []
+        for line in show_block(self.body).split("\n"):
+            text = Text(line, palette.text)
+            text.truncate(width, overflow="ellipsis")
+            strips.append(to_strip(text))
+        return [*strips, blank()]
+
+    def source(self) -> str:
+        return f"{self.title}\n{self.body}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WelcomeFacts:
+    """What the first lines say: the folder, the database, what may be done without more."""
+
+    folder: str
+    database: str
+    model: str | None
+    lines: Sequence[str] = ()
+
+
+class WelcomeBlock(Block):
+    """The first thing on the screen."""
+
+    def __init__(self, facts: WelcomeFacts) -> None:
+        super().__init__()
+        self.facts = facts
+
+    def draw(self, width: int, palette: Palette) -> list[Strip]:
+        facts = self.facts
+        title = Text.assemble(
+            ("▞▚ ", palette.accent),
+            ("Datasteward", palette.heading),
+            ("  ", ""),
+            (show_line(facts.folder), palette.muted),
+        )
+        title.truncate(width, overflow="ellipsis")
+        strips = [to_strip(title), blank()]
+        rows = [
+            ("SELECT …", "run SQL, no model needed; ! before it makes sure", palette.keyword),
+            ("@", "name a table, file, column or result", palette.accent),
+            ("/", "commands; F1 shows every key", palette.accent),
+        ]
+        if facts.model:
+            rows.insert(
+                0, ("ask", f"in your own words; {show_line(facts.model)} answers with receipts", palette.accent)
+            )
+        for key, words, style in rows:
+            strips += wrap_text(
+                Text(words, palette.muted), width, first=Text(f"   {key:<10}", style), rest=Text(" " * 13)
+            )
+        strips += [
+            line for words in facts.lines for line in wrap_text(Text(words, palette.muted), width, first=Text("   "))
+        ]
+        return [*strips, blank()]
+
+    def source(self) -> str:
+        return "Datasteward"
+
+
+def draw_bar(strips: Sequence[Strip], palette: Palette) -> list[Strip]:
+    """The strips behind a thin bar, as something that belongs to the line above."""
+    return indent(strips, "  ▏ ", palette.bar)

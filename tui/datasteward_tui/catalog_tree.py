@@ -1,0 +1,111 @@
+"""Tables, files and results with their columns, as a tree."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.style import Style
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.widgets import Tree
+from textual.widgets.tree import TreeNode
+
+from datasteward_tui.catalog import Catalog, Dataset, quote_if_needed
+from datasteward_tui.detail_pane import DetailPane
+from datasteward_tui.palette import COMPONENT_CLASSES, read_palette
+from datasteward_tui.safe_text import show_line
+
+GROUPS: Sequence[tuple[str, tuple[str, ...]]] = (
+    ("Tables", ("table", "view")),
+    ("Files", ("file",)),
+    ("Results", ("result",)),
+)
+
+
+class CatalogTree(Tree[str]):
+    """Enter opens a dataset, Space its columns, i puts its name into the prompt."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = Tree.COMPONENT_CLASSES | COMPONENT_CLASSES
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("i", "insert", "into the prompt"),
+        Binding("right", "expand_node", show=False),
+        Binding("left", "collapse_node", show=False),
+    ]
+
+    def __init__(self, catalog: Catalog) -> None:
+        super().__init__("catalog")
+        self.show_root = False
+        self.guide_depth = 2
+        self.auto_expand = False
+        self._catalog = catalog
+
+    def on_mount(self) -> None:
+        """Fill the tree."""
+        self.show(self._catalog)
+
+    def show(self, catalog: Catalog) -> None:
+        """Fill the tree anew."""
+        self._catalog = catalog
+        palette = read_palette(self)
+        self.clear()
+        for title, kinds in GROUPS:
+            found = [d for d in catalog.datasets if d.kind in kinds]
+            if not found:
+                continue
+            label = Text.assemble((title, palette.heading), (f"  {len(found):,}", palette.muted))
+            group = self.root.add(label, expand=True)
+            for dataset in found:
+                self._add(group, dataset)
+        if not catalog.datasets:
+            self.root.add_leaf(Text("No data files or tables below this folder.", palette.muted))
+
+    def _add(self, group: TreeNode[str], dataset: Dataset) -> None:
+        palette = read_palette(self)
+        sql = " ".join((dataset.sql or "").split())
+        about = f"{dataset.facts}  {sql}" if sql else dataset.facts
+        label = Text.assemble(
+            (show_line(dataset.name, 80), palette.strong), (f"  {show_line(about, 120)}", palette.muted)
+        )
+        node = group.add(label, data=dataset.name)
+        node.allow_expand = bool(dataset.columns)
+        for column in dataset.columns:
+            text = Text.assemble(
+                (show_line(column.name, 80), palette.text), (f"  {show_line(column.type, 60)}", palette.muted)
+            )
+            node.add_leaf(text, data=f"{dataset.sql_name}.{quote_if_needed(column.name)}")
+
+    def render_label(self, node: TreeNode[str], base_style: Style, style: Style) -> Text:
+        """The label with its fold sign; its own colours stay."""
+        sign = ("▾ " if node.is_expanded else "▸ ") if node.allow_expand else "  "
+        label = node.label if isinstance(node.label, Text) else Text(str(node.label))
+        text = Text.assemble((sign, base_style), label.copy())
+        text.stylize_before(style)
+        return text
+
+    def on_tree_node_selected(self, event: Tree.NodeSelected[str]) -> None:
+        """Open a dataset; fold a group."""
+        event.stop()
+        dataset = self._catalog.find(event.node.data or "")
+        if dataset is not None:
+            self.post_message(DetailPane.Opened(dataset.name))
+        elif event.node.data:
+            self.post_message(DetailPane.Asked(event.node.data, runs=False))
+        else:
+            event.node.toggle()
+
+    def action_insert(self) -> None:
+        """Put the name into the prompt."""
+        node = self.cursor_node
+        if node is not None and node.data:
+            dataset = self._catalog.find(node.data)
+            self.post_message(DetailPane.Asked(dataset.sql_name if dataset else node.data, runs=False))
+
+    def action_expand_node(self) -> None:
+        """Show the columns."""
+        if self.cursor_node is not None:
+            self.cursor_node.expand()
+
+    def action_collapse_node(self) -> None:
+        """Hide the columns."""
+        node = self.cursor_node
+        if node is not None:
+            (node if node.is_expanded or node.parent is None else node.parent).collapse()

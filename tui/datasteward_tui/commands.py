@@ -1,0 +1,80 @@
+"""The slash commands: names, what they do, and the app action behind each."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from datasteward_tui.fuzzy import Choice, rank
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command; `needs` names what must be at hand for it to be offered: a tool, `chat` or `desk`."""
+
+    name: str
+    about: str
+    action: str
+    argument: str = ""
+    needs: str = ""
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(name="help", about="every key and command", action="help"),
+    Command(name="catalog", about="tables, files and results in the pane", action="catalog"),
+    Command(name="results", about="stored results, newest first", action="results"),
+    Command(name="open", about="a result, table or file in the pane", action="open", argument="NAME"),
+    Command(name="profile", about="columns, nulls, distinct values, shapes", action="profile", argument="NAME", needs="profile"),
+    Command(name="lineage", about="where data comes from and goes to", action="lineage", argument="NAME", needs="lineage"),
+    Command(name="changes", about="proposals: waiting, decided, undo", action="approvals", needs="desk"),
+    Command(name="undo", about="propose to take an applied change back", action="undo", argument="CHANGE", needs="desk"),
+    Command(name="sessions", about="resume or copy an earlier conversation", action="sessions", needs="chat"),
+    Command(name="new", about="begin a new conversation", action="new", needs="chat"),
+    Command(name="mode", about="plan, ask or auto", action="mode", argument="[MODE]", needs="chat"),
+    Command(name="history", about="search what you typed before", action="history"),
+    Command(name="theme", about="colours; ansi-dark and ansi-light are the terminal's own", action="theme", argument="[NAME]"),
+    Command(name="copy", about="the last reply or result", action="copy_last"),
+    Command(name="export", about="write the conversation to a Markdown file", action="export", argument="[FILE]"),
+    Command(name="clear", about="empty the screen; results stay", action="clear"),
+    Command(name="quit", about="leave", action="quit"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """A command as typed, with its words."""
+
+    command: Command
+    words: tuple[str, ...]
+    rest: str
+
+
+def offered(at_hand: frozenset[str]) -> tuple[Command, ...]:
+    """The commands whose needs are met."""
+    return tuple(c for c in COMMANDS if not c.needs or c.needs in at_hand)
+
+
+def choices(commands: Sequence[Command]) -> list[Choice]:
+    """The commands for the popup."""
+    return [
+        Choice(
+            value=f"/{c.name}",
+            about=f"{c.argument}  {c.about}" if c.argument else c.about,
+            insert=f"/{c.name}{' ' if c.argument else ''}",
+        )
+        for c in commands
+    ]
+
+
+def parse_invocation(text: str, commands: Sequence[Command]) -> Invocation | str:
+    """The command of a line that begins with `/`, or a sentence on what is wrong with it."""
+    name, _, rest = text[1:].partition(" ")
+    found = [c for c in commands if c.name == name.lower()]
+    if not found:
+        near = rank(name, choices(commands), 1)
+        hint = f" Did you mean {near[0].value}?" if near and name else " Type / to see all."
+        return f"There is no command /{name}.{hint}"
+    try:
+        words = tuple(shlex.split(rest))
+    except ValueError:
+        words = tuple(rest.split())
+    return Invocation(command=found[0], words=words, rest=rest.strip())

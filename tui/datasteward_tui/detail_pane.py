@@ -1,0 +1,220 @@
+"""The pane beside the conversation: tables, the catalog, and drawings, one at a time."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from datasteward.errors import DatastewardError
+from datasteward_tui.catalog import Catalog, quote_name
+from datasteward_tui.result_grid import ResultGrid
+from datasteward_tui.safe_text import show_line
+
+if TYPE_CHECKING:
+    from datasteward_tui.result_pages import ResultPages
+
+
+class DetailPane(Vertical):
+    """Shows one thing under a title; Esc closes it."""
+
+    DEFAULT_CSS = """
+    DetailPane #detail-title { height: 1; padding: 0 1; background: $surface; color: $foreground; }
+    DetailPane #detail-body { height: 1fr; }
+    DetailPane ResultGrid { height: 1fr; background: $background; scrollbar-size: 1 1; scrollbar-color: $panel;
+      scrollbar-background: $background; scrollbar-corner-color: $background; }
+    DetailPane Tree { height: 1fr; background-tint: $foreground 0%; background: $background; padding: 0 1; scrollbar-size: 1 1; }
+    DetailPane #filter { display: none; height: 3; border: round $primary; background: $background; }
+    DetailPane .empty { padding: 1 2; color: $ink-muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "close"),
+        Binding("slash", "filter", "filter"),
+    ]
+
+    class Closed(Message):
+        """The person is done with the pane."""
+
+    class Asked(Message):
+        """SQL to run (`runs`), or a text for the prompt."""
+
+        def __init__(self, text: str, *, runs: bool) -> None:
+            super().__init__()
+            self.text = text
+            self.runs = runs
+
+    class Opened(Message):
+        """A dataset was chosen."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._catalog = Catalog()
+        self._handle: str | None = None
+
+    def compose(self) -> ComposeResult:
+        """Title, content, and a line for filters."""
+        yield Static("", id="detail-title", markup=False)
+        with Vertical(id="detail-body"):
+            yield Static(
+                "Nothing is open. F4 shows the catalog; a handle such as r1 opens its rows.",
+                classes="empty",
+                markup=False,
+            )
+        yield Input(id="filter", placeholder="SQL condition, such as amount > 10 and region = 'north'")
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the pane is on the screen."""
+        return self.screen.has_class("-pane")
+
+    @property
+    def has_focus_within(self) -> bool:
+        """Whether the keys go to the pane."""
+        focused = self.screen.focused
+        return focused is not None and self in focused.ancestors_with_self
+
+    @property
+    def grid(self) -> ResultGrid | None:
+        """The open table."""
+        grids = self.query(ResultGrid)
+        return grids.first() if grids else None
+
+    def focus_content(self) -> None:
+        """Give the keys to what is shown, once it is there."""
+        self.call_after_refresh(self._focus_content)
+
+    def _focus_content(self) -> None:
+        for widget in self.query("#detail-body *"):
+            if widget.can_focus:
+                widget.focus()
+                return
+
+    def show_title(self, title: str | Text) -> None:
+        """Say what is shown."""
+        self.query_one("#detail-title", Static).update(title)
+
+    async def put(self, title: str, content: Widget) -> None:
+        """Show `content` in place of what was shown."""
+        body = self.query_one("#detail-body", Vertical)
+        had_focus = self.has_focus_within
+        await body.remove_children()
+        self.show_title(show_line(title, 200))
+        await body.mount(content)
+        if had_focus:
+            self.focus_content()
+
+    # Tables
+
+    def show_result(self, handle: str, path: Path) -> None:
+        """Open the rows of a stored result."""
+        self._open_result(handle, path)
+
+    @work(thread=True, exclusive=True, group="open", exit_on_error=False)
+    def _open_result(self, handle: str, path: Path) -> None:
+        from datasteward_tui.result_pages import ResultPages
+
+        try:
+            pages = ResultPages(path)
+            pages.load(0, 500)
+        except DatastewardError as error:
+            self.app.call_from_thread(self.call_later, self._show_fault, handle, str(error))
+            return
+        self.app.call_from_thread(self.call_later, self._show_pages, handle, pages)
+
+    async def _show_fault(self, handle: str, words: str) -> None:
+        await self.put(handle, Static(words, classes="empty", markup=False))
+
+    async def _show_pages(self, handle: str, pages: "ResultPages") -> None:
+        self._handle = handle
+        await self.put(handle, ResultGrid(pages))
+        self.on_result_grid_moved()
+        self.focus_content()
+
+    def on_result_grid_moved(self) -> None:
+        """Say where the cursor is and how the rows are ordered."""
+        grid = self.grid
+        if grid is None:
+            return
+        pages = grid.pages
+        parts = [
+            self._handle or "",
+            f"{pages.row_count:,} row{'' if pages.row_count == 1 else 's'}",
+            f"{len(pages.columns)} column{'' if len(pages.columns) == 1 else 's'}",
+        ]
+        if grid.sorted_by is not None:
+            name = show_line(pages.columns[grid.sorted_by[0]].name, 40)
+            parts.append(f"by {name} {'↓' if grid.sorted_by[1] else '↑'}")
+        title = " · ".join(parts)
+        keys = "  s sort  / filter  y copy"
+        self.show_title(title + keys if len(title) + len(keys) < self.size.width - 2 else title)
+
+    def on_result_grid_sort_asked(self, message: ResultGrid.SortAsked) -> None:
+        """Only DuckDB can sort by this column."""
+        order = "DESC" if message.is_descending else "ASC"
+        text = f"FROM {self._handle} ORDER BY {quote_name(message.column)} {order} NULLS LAST"
+        self.post_message(self.Asked(text, runs=True))
+
+    async def on_result_grid_cell_shown(self, message: ResultGrid.CellShown) -> None:
+        """The whole cell, over the app."""
+        from datasteward_tui.text_screen import TextScreen
+
+        self.app.push_screen(TextScreen(message.title, message.text))
+
+    def action_filter(self) -> None:
+        """Ask for an SQL condition."""
+        if self.grid is not None:
+            line = self.query_one("#filter", Input)
+            line.display = True
+            line.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """The rows that meet the condition become a result of their own."""
+        event.stop()
+        condition = event.value.strip()
+        self._close_filter()
+        if condition and self._handle:
+            self.post_message(self.Asked(f"FROM {self._handle} WHERE {condition}", runs=True))
+
+    def _close_filter(self) -> None:
+        line = self.query_one("#filter", Input)
+        line.value = ""
+        line.display = False
+        self.focus_content()
+
+    # The catalog
+
+    def show_datasets(self, catalog: Catalog) -> None:
+        """Keep what can be named; an open tree is brought up to date."""
+        self._catalog = catalog
+        for tree in self.query("CatalogTree"):
+            tree.show(catalog)  # type: ignore[attr-defined]  # the query is by that very type
+
+    def show_catalog(self) -> None:
+        """The tree of datasets."""
+        from datasteward_tui.catalog_tree import CatalogTree
+
+        tree: CatalogTree = CatalogTree(self._catalog)
+        self.call_later(self.put, "Catalog", tree)
+
+    def show_drawing(self, title: str, body: str) -> None:
+        """Laid out text, such as a profile or a lineage tree."""
+        from datasteward_tui.text_screen import TextView
+
+        self.call_later(self.put, title, TextView(body))
+
+    def action_close(self) -> None:
+        """Close the filter line, or the pane."""
+        if self.query_one("#filter", Input).display:
+            self._close_filter()
+        else:
+            self.post_message(self.Closed())

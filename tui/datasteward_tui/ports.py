@@ -1,0 +1,69 @@
+"""What the app needs from outside; a part that is not given is a panel that does not appear."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from datasteward.calling import ToolCaller
+
+if TYPE_CHECKING:
+    from datasteward.changes.service import ChangeReport, Channel
+    from datasteward.changes.store import ChangeEvent, ChangeRow, ChangeSummary
+    from datasteward_agent.agent import Agent
+    from datasteward_agent.session_store import Session, SessionStore
+    from datasteward_agent.toolset import Person
+
+Mode = Literal["plan", "ask", "auto"]
+MODES: tuple[Mode, ...] = ("plan", "ask", "auto")
+
+
+class ApprovalDesk(Protocol):
+    """The workspace's proposals, decided by the person at this terminal; `ChangeService` has this shape."""
+
+    async def summaries(self, *, only_open: bool = False, limit: int = 100) -> "tuple[ChangeSummary, ...]":
+        """The proposals, newest first."""
+
+    async def show(self, change: str) -> "ChangeRow":
+        """Everything stored about one."""
+
+    async def approve(
+        self, change: str, *, digest: str, by: str, channel: "Channel", comment: str = ""
+    ) -> "ChangeReport":
+        """Approve exactly the digest that was shown, then apply; raises `ToolError`."""
+
+    async def reject(
+        self, change: str, *, by: str, channel: "Channel", comment: str = "", digest: str | None = None
+    ) -> "ChangeReport":
+        """Reject with a reason; raises `ToolError`."""
+
+    async def postpone(self, change: str, *, by: str) -> "ChangeReport":
+        """Leave it for later."""
+
+    async def propose_undo(self, change: str, *, requested_by: str, purpose: str = "") -> "ChangeReport":
+        """Propose to take an applied change back; raises `ToolError`."""
+
+    async def history(self, change: str) -> "tuple[ChangeEvent, ...]":
+        """Every step of a change, oldest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatProvider:
+    """A model to talk to: its name, where sessions are kept, and how an agent for one run is made."""
+
+    model: str
+    open_sessions: "Callable[[], SessionStore]"
+    make_agent: "Callable[[Session, Mode, Person], Awaitable[Agent]]"
+    """Called for every prompt, so that a change of mode takes effect; the agent waits for decisions."""
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Providers:
+    """The parts a composition root hands over."""
+
+    open_tools: Callable[[], AbstractAsyncContextManager[ToolCaller]]
+    open_desk: Callable[[], AbstractAsyncContextManager[ApprovalDesk]] | None = None
+    chat: ChatProvider | None = None
+    decided_by: str = ""
+    """The person's name in decisions; the user's login unless given."""
