@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from datasteward.engine.gate_arguments import constant_texts
 from datasteward.engine.gate_facts import FileOption, FileUse, Refused
 from datasteward.engine.gate_functions import words
 from datasteward.engine.gate_parser import Token, Tree, trim_statement
 from datasteward.engine.gate_reader import TokenReader
-from datasteward.engine.gate_tree import TreeWalk, constant_texts
+from datasteward.engine.gate_tree import TreeWalk
 
 _PIVOT_ENDS = words("using group order limit offset union except intersect qualify where")
 _QUERY_STARTS = frozenset({"select", "from", "with", "values"})

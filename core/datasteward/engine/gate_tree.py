@@ -6,10 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasteward.engine import gate_functions as lists
+from datasteward.engine.gate_arguments import (
+    Arguments,
+    arguments_of,
+    bind_constants,
+    constant_texts,
+    path_of,
+    split_arguments,
+)
 from datasteward.engine.gate_catalog import CatalogView, StoredMacro, StoredObject
 from datasteward.engine.gate_facts import (
     CatalogName,
-    FileOption,
     FileUse,
     Findings,
     NameResolver,
@@ -42,7 +49,6 @@ KNOWN_TYPES = lists.words(
 
 
 Scope = frozenset[str]
-Arguments = Mapping[str, Tree]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +157,7 @@ class TreeWalk:
         action = WRITE_NODES[kind]
         table = node.get("table")
         target = node if kind == "INSERT_QUERY_NODE" else table if isinstance(table, dict) else {}
-        self.add_target(_path(target), action)
+        self.add_target(path_of(target), action)
         self.found.ask(Refused(f"The query hides {_article(action)}, which changes data.", position=step.at))
         condition = node.get("condition") or (node.get("set_info") or {}).get("condition")
         self.found.has_where |= condition is not None
@@ -187,7 +193,7 @@ class TreeWalk:
     # tables
 
     def _visit_table(self, node: Tree, step: _Step) -> None:
-        path, place = _path(node), _place(node, step)
+        path, place = path_of(node), _place(node, step)
         if node.get("at_clause"):
             raise Refused("AT (…) asks for an earlier state, which is not kept here.", position=place)
         self._push_children(node, step, skip=frozenset({"qualified_name", "column_name_alias"}))
@@ -284,7 +290,7 @@ class TreeWalk:
         if show not in {"SHOW_SPECIAL", "SHOW_FROM", "SHOW", "DESCRIBE", "SUMMARY"}:
             raise Refused(f"This form of SHOW or DESCRIBE ({show}) is not known here, so it is refused.")
         if show not in {"SHOW_SPECIAL", "SHOW_FROM"} and not node.get("query"):
-            self._use_table(_path(node), step, _place(node, step))
+            self._use_table(path_of(node), step, _place(node, step))
         if show == "SHOW_FROM":
             for macro_name in set(self.catalog.macro_names()) & self.stability.keys():
                 self.judge_planted(macro_name)
@@ -293,7 +299,7 @@ class TreeWalk:
     # functions
 
     def _visit_function(self, node: Tree, step: _Step) -> None:
-        path, place = _path(node), _place(node, step)
+        path, place = path_of(node), _place(node, step)
         name = path[-1] if path else str(node.get("function_name", ""))
         self._judge_scalar(name, path, node, step, place)
         self._push_children(node, step, skip=frozenset({"qualified_name"}))
@@ -303,7 +309,7 @@ class TreeWalk:
         self.found.functions.add(folded)
         macros = [] if _is_system(path) else [m for m in self.catalog.macros(name) if not m.is_table]
         for macro in macros:
-            self._open_macro(macro, _arguments(node), step, place)
+            self._open_macro(macro, arguments_of(node), step, place)
         if not macros or folded in self.stability:
             self.judge_builtin(folded, place)
             self._judge_implied(folded, step, place)
@@ -352,12 +358,12 @@ class TreeWalk:
         function = node.get("function")
         if not isinstance(function, dict) or function.get("type") != "FUNCTION":
             raise Refused("This form of a table function is not known here, so it is refused.")
-        path, place = _path(function), _place(node, step)
+        path, place = path_of(function), _place(node, step)
         name = (path[-1] if path else "").casefold()
         self.found.functions.add(name)
         macros = [] if _is_system(path) else [m for m in self.catalog.macros(name) if m.is_table]
         for macro in macros:
-            self._open_macro(macro, _arguments(function), step, place)
+            self._open_macro(macro, arguments_of(function), step, place)
         if not macros or name in self.stability:
             self._judge_table_function(name, function, step, place)
             self._judge_implied(name, step, place)
@@ -367,9 +373,9 @@ class TreeWalk:
 
     def _judge_table_function(self, name: str, function: Tree, step: _Step, place: int | None) -> None:
         if name in lists.FILE_FUNCTIONS:
-            self._use_files(name, _arguments(function), step, place)
+            self._use_files(name, arguments_of(function), step, place)
         elif name in lists.TABLE_NAME_FUNCTIONS:
-            self._use_table_by_name(name, _arguments(function), step, place)
+            self._use_table_by_name(name, arguments_of(function), step, place)
         elif name not in lists.TABLE_FUNCTIONS:
             if name in self.stability:
                 raise Refused(
@@ -387,7 +393,7 @@ class TreeWalk:
         self._use_table(path, step, place)
 
     def _use_files(self, name: str, arguments: list[Tree], step: _Step, place: int | None) -> None:
-        positional, options = _split_arguments(arguments, step.arguments)
+        positional, options = split_arguments(arguments, step.arguments)
         texts = constant_texts(positional[0], step.arguments) if positional else None
         if texts is None or (len(positional) > 1 and name != "parquet_bloom_probe"):
             raise Refused(
@@ -411,7 +417,7 @@ class TreeWalk:
     # views and macros
 
     def _open_macro(self, macro: StoredMacro, arguments: list[Tree], step: _Step, place: int | None) -> None:
-        bound = _bind(macro, arguments, step.arguments)
+        bound = bind_constants(macro, arguments, step.arguments)
         key = f"macro {macro.schema}.{macro.name} {macro.parameters} {bound}"
         if key in self._opened:
             return
@@ -447,81 +453,6 @@ def _is_in_scope(path: tuple[str, ...], scope: Scope) -> bool:
         case (first, name) if first.casefold() == "recurring":
             return _RECURRING + name.casefold() in scope
     return False
-
-
-def constant_texts(node: Any, arguments: Arguments) -> list[str] | None:
-    """The constant string, or strings of a constant list, that `node` is; None for anything else."""
-    if not isinstance(node, dict):
-        return None
-    if node.get("type") == "COLUMN_REF":
-        names = node.get("column_names") or []
-        bound = arguments.get(str(names[0]).casefold()) if len(names) == 1 else None
-        return None if bound is None else constant_texts(bound, {})
-    if node.get("type") == "VALUE_CONSTANT":
-        literal = node.get("literal") or {}
-        return [str(literal.get("text", ""))] if literal.get("kind") == "STRING" else None
-    if node.get("type") == "FUNCTION" and _path(node) == ("list_value",):
-        texts: list[str] = []
-        for argument in _arguments(node):
-            inner = constant_texts(argument.get("expression"), arguments)
-            if inner is None:
-                return None
-            texts.extend(inner)
-        return texts or None
-    return None
-
-
-def _split_arguments(arguments: list[Tree], bound: Arguments) -> tuple[list[Any], list[FileOption]]:
-    positional: list[Any] = []
-    options: list[FileOption] = []
-    for argument in arguments:
-        expression = argument.get("expression") or {}
-        name, value = argument.get("name"), expression
-        left = expression.get("left") or {}
-        if name is None and expression.get("type") == "COMPARE_EQUAL" and left.get("type") == "COLUMN_REF":
-            name, value = left["column_names"][-1], expression.get("right") or {}
-        if name is None:
-            positional.append(expression)
-        else:
-            literal = value.get("literal") or {}
-            text = literal.get("text") if value.get("type") == "VALUE_CONSTANT" else None
-            options.append(FileOption(name=str(name).casefold(), value=None if text is None else str(text)))
-    return positional, options
-
-
-def _bind(macro: StoredMacro, arguments: list[Tree], outer: Arguments) -> dict[str, Tree]:
-    """Which of the macro's parameters are constants of the call; the others are walked where they stand."""
-    bound: dict[str, Tree] = {}
-    position = 0
-    for argument in arguments:
-        expression = argument.get("expression") or {}
-        name = argument.get("name")
-        if name is None:
-            if position >= len(macro.parameters):
-                break
-            name = macro.parameters[position]
-            position += 1
-        texts = constant_texts(expression, outer)
-        if texts is not None:
-            values = [{"type": "VALUE_CONSTANT", "literal": {"kind": "STRING", "text": t}} for t in texts]
-            if expression.get("type") == "FUNCTION":
-                wrapped = [{"expression": v} for v in values]
-                bound[str(name).casefold()] = {
-                    "type": "FUNCTION",
-                    "qualified_name": {"path": ["list_value"]},
-                    "arguments": wrapped,
-                }
-            else:
-                bound[str(name).casefold()] = values[0]
-    return bound
-
-
-def _arguments(node: Tree) -> list[Tree]:
-    return [a for a in node.get("arguments", []) if isinstance(a, dict)]
-
-
-def _path(node: Tree) -> tuple[str, ...]:
-    return tuple(str(p) for p in (node.get("qualified_name") or {}).get("path", []) if p != "")
 
 
 def _is_system(path: tuple[str, ...]) -> bool:
