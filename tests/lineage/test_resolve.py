@@ -44,6 +44,21 @@ def test_columns_that_the_parser_loses_are_told_by_table(sql: str) -> None:
     assert "lost" in [key.name for key in found.inputs]
 
 
+@pytest.mark.parametrize(
+    ("sql", "target", "sources"),
+    [
+        ("INSERT INTO far.log (town) SELECT city FROM hubs ON CONFLICT DO NOTHING", "town", {"hubs.city"}),
+        ("INSERT OR IGNORE INTO log SELECT km FROM links RETURNING *", "km", {"links.km"}),
+        ("INSERT INTO log BY NAME (SELECT a + b AS s FROM links)", "s", {"links.a", "links.b"}),
+    ],
+)
+def test_an_insert_into_an_unknown_table_is_bound_by_its_query(sql: str, target: str, sources: set[str]) -> None:
+    found = resolve(sql, golden_catalog())
+    assert (found.kind, found.confidence) == ("insert", "bound")
+    assert {str(s) for s in found.sources_of(target)} == sources
+    assert "not known" in found.notes[-1]
+
+
 def test_a_pivot_whose_columns_depend_on_the_data_is_told_by_table() -> None:
     found = resolve("PIVOT shipments ON state USING sum(kg)", golden_catalog())
     assert found.confidence == "table"

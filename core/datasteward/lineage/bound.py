@@ -11,10 +11,12 @@ from datasteward.lineage.plan_writes import ALL_OPERATORS
 from datasteward.lineage.rewriting import (
     CopyStatement,
     FileTable,
+    InsertStatement,
     Rewritten,
     is_query,
     read_conflict_columns,
     read_copy,
+    read_insert,
     read_view_query,
     replace_files,
 )
@@ -40,7 +42,10 @@ def bind_statement(sql: str, catalog: Catalog, files: Files, *, expand_views: bo
         if rewritten.missing and error.kind in ("permission", "io", "invalid input", "catalog"):
             names = ", ".join(rewritten.missing)
             raise BindError(f"the columns of {names} are not known", kind="files") from error
-        raise
+        inserted = read_insert(sql) if error.kind == "catalog" else None
+        if inserted is None or catalog.find(inserted.path) is not None:
+            raise
+        return _bind_insert(inserted, shadow, files)
     return _read_plan(plan, rewritten.tables, shadow)
 
 
@@ -96,6 +101,17 @@ def _bind_query(query: str, shadow: Shadow, files: Files) -> StatementLineage:
     rewritten = replace_files(query, files)
     plan = _bind_one(rewritten, shadow)
     return _read_plan(plan, rewritten.tables, shadow)
+
+
+def _bind_insert(inserted: InsertStatement, shadow: Shadow, files: Files) -> StatementLineage:
+    """An INSERT into a table that is not in the catalog: its columns are named by the list, else by the query."""
+    found = _bind_query(inserted.query, shadow, files)
+    target = shadow.catalog.key_for(inserted.path)
+    names = dict(zip((o.name for o in found.outputs), inserted.columns, strict=False))
+    outputs = tuple(replace(o, name=names.get(o.name, o.name)) for o in found.outputs)
+    edges = [replace(e, target=ColumnRef(target, names.get(e.target.column, e.target.column))) for e in found.edges]
+    note = f"the columns of {target.name} are not known: " + ("named by the list" if names else "named by the query")
+    return replace(found, kind="insert", target=target, outputs=outputs, edges=tuple(edges), notes=(*found.notes, note))
 
 
 def _renamed(found: StatementLineage, target: DatasetKey) -> StatementLineage:

@@ -59,6 +59,15 @@ class CopyStatement:
     table: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsertStatement:
+    """INSERT taken apart: the target's SQL name, its column list (empty when none is given), and the query."""
+
+    path: tuple[str, ...]
+    columns: tuple[str, ...]
+    query: str
+
+
 def find_files(sql: str) -> tuple[str, ...]:
     """The files and globs that `sql` reads, as written, in order of appearance and each once."""
     tokens = read_tokens(sql)
@@ -126,6 +135,31 @@ def read_view_query(sql: str) -> str | None:
     return None
 
 
+def read_insert(sql: str) -> InsertStatement | None:
+    """The target, column list and query of a plain INSERT; None for anything else."""
+    tokens = read_tokens(sql)
+    index = next((i + 1 for i, t in enumerate(tokens[:4]) if t.is_word("into")), len(tokens))
+    if index >= len(tokens) or not tokens[0].is_word("insert"):
+        return None
+    path = [tokens[index].value]
+    while index + 2 < len(tokens) and tokens[index + 1].text == ".":
+        index += 2
+        path.append(tokens[index].value)
+    index += 1
+    columns: tuple[str, ...] = ()
+    end = closing_index(tokens, index) if index < len(tokens) and tokens[index].text == "(" else None
+    if end is not None and not is_query(sql[tokens[index].end :]):
+        columns = tuple(t.value for t in tokens[index + 1 : end] if t.kind in ("word", "quoted"))
+        index = end + 1
+    if index + 1 < len(tokens) and tokens[index].is_word("by") and tokens[index + 1].is_word("name", "position"):
+        index += 2
+    if index >= len(tokens) or not is_query(sql[tokens[index].start :]):
+        return None
+    return InsertStatement(
+        path=tuple(path), columns=columns, query=sql[tokens[index].start : _end_of_query(tokens, index, sql)]
+    )
+
+
 def read_conflict_columns(sql: str) -> tuple[str, ...] | None:
     """The columns named after ON CONFLICT; empty when none are named, None when there is no such clause."""
     tokens = read_tokens(sql)
@@ -143,6 +177,17 @@ def is_query(sql: str) -> bool:
         if token.text != "(":
             return token.is_word(*QUERY_WORDS)
     return False
+
+
+def _end_of_query(tokens: Sequence[Token], index: int, sql: str) -> int:
+    depth = 0
+    for position in range(index, len(tokens)):
+        token = tokens[position]
+        depth += (token.text in "([{") - (token.text in ")]}") if token.kind == "symbol" else 0
+        is_conflict = token.is_word("on") and position + 1 < len(tokens) and tokens[position + 1].is_word("conflict")
+        if depth == 0 and (is_conflict or token.is_word("returning")):
+            return token.start
+    return len(sql)
 
 
 def _conflict_columns(tokens: Sequence[Token], index: int) -> tuple[str, ...]:
