@@ -45,6 +45,11 @@ def compile_checks(asset: Asset) -> tuple[Check, ...]:
         checks.append(_unique(asset.options.unique, CheckOptions(unique=asset.options.unique)))
     if asset.options.materialize == "merge":
         checks += [_not_null((c,), CheckOptions(not_null=(c,))) for c in asset.options.unique]
+    time = asset.options.time
+    if asset.options.materialize == "incremental" and time is not None:
+        placed = {c.casefold() for o in asset.options.checks if o.not_null and o.on_fail != "warn" for c in o.not_null}
+        if time.casefold() not in placed:
+            checks.append(_not_null((time,), CheckOptions(not_null=(time,))))
     return _named(checks)
 
 

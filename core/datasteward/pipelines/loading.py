@@ -187,8 +187,9 @@ def _read_python(path: str, text: str, defaults: Defaults) -> Asset:
         raise PipelineFault(
             [Problem(path=path, message="a Python asset needs 'columns: {name: TYPE}' in its header, to be planned")]
         )
-    if options.materialize in {"view", "ephemeral"}:
-        raise PipelineFault([Problem(path=path, message=f"a Python asset cannot be a {options.materialize}")])
+    if options.materialize not in {"table", "merge"}:
+        message = f"a Python asset is a table or a merge, not {options.materialize}"
+        raise PipelineFault([Problem(path=path, message=message)])
     return Asset(
         schema=schema,
         table=table,

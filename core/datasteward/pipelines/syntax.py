@@ -67,8 +67,6 @@ class Parser:
     def __init__(self) -> None:
         self._connection = duckdb.connect(":memory:")
         self._connection.execute("SET enable_external_access = false")
-        self._volatile: frozenset[str] | None = None
-        self._aggregates: frozenset[str] | None = None
 
     def parse(self, asset: Asset, sql: str) -> Query:
         """The asset's query; raises `PipelineFault` when it is not exactly one query that can be read."""
@@ -90,22 +88,27 @@ class Parser:
     @property
     def volatile_functions(self) -> frozenset[str]:
         """Functions that give another value each time they are called."""
-        if self._volatile is None:
-            rows = self._connection.execute(
-                "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability = 'VOLATILE'"
-            ).fetchall()
-            self._volatile = frozenset(str(r[0]).casefold() for r in rows)
-        return self._volatile
+        return _functions(self._connection)[0]
 
     @property
     def aggregate_functions(self) -> frozenset[str]:
         """Functions that make one row of many."""
-        if self._aggregates is None:
-            rows = self._connection.execute(
-                "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'"
-            ).fetchall()
-            self._aggregates = frozenset(str(r[0]).casefold() for r in rows)
-        return self._aggregates
+        return _functions(self._connection)[1]
+
+
+_lists: list[tuple[frozenset[str], frozenset[str]]] = []
+"""The two lists once read; they are the same for every connection of the process."""
+
+
+def _functions(connection: duckdb.DuckDBPyConnection) -> tuple[frozenset[str], frozenset[str]]:
+    if not _lists:
+        rows = connection.execute(
+            "SELECT DISTINCT function_name, stability = 'VOLATILE', function_type = 'aggregate'"
+            " FROM system.main.duckdb_functions() WHERE internal"
+        ).fetchall()
+        volatile = frozenset(str(name).casefold() for name, is_volatile, _ in rows if is_volatile)
+        _lists.append((volatile, frozenset(str(name).casefold() for name, _, is_aggregate in rows if is_aggregate)))
+    return _lists[0]
 
 
 def read_query(sql: str, tree: Node) -> Query:

@@ -1,0 +1,222 @@
+"""What assets can read around the pipeline: tables, views, files and results, with their columns and versions."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from datasteward.engine.carriers import quote_name, quote_text
+from datasteward.engine.duckdb_errors import explain_duckdb_error
+from datasteward.engine.gate import AttachedCatalog, CatalogName, FileRules, Gate, GateReport, StoredMacro, StoredObject
+from datasteward.engine.gate_facts import NamedSource, Refused
+from datasteward.engine.jobs import WorkerSettings
+from datasteward.engine.sources import Sources
+from datasteward.errors import ToolError
+from datasteward.lineage.schemas import Column
+from datasteward.pipelines.syntax import FileScan
+
+InputKind = Literal["table", "view", "file", "result"]
+EXACT_ROWS = 5_000_000
+"""Tables estimated to be longer are compared by their number of rows only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileState:
+    """One file as it was seen: size in bytes and time of change in nanoseconds."""
+
+    path: str
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OuterInput:
+    """Something an asset reads that no asset makes; `version` changes when its content may have changed."""
+
+    name: str
+    kind: InputKind
+    columns: tuple[Column, ...]
+    version: str
+    rows: int | None = None
+    files: tuple[FileState, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its files."""
+        return sum(f.size for f in self.files)
+
+
+class _WithAssets:
+    """The database's catalog with the pipeline's assets in it, as the gate will see it when they are there."""
+
+    def __init__(self, inner: AttachedCatalog, name: str, assets: Iterable[tuple[str, str]]) -> None:
+        self._inner = inner
+        self._name = name
+        self._assets = {
+            (schema.casefold(), table.casefold()): StoredObject(schema=schema, name=table, kind="table", sql="")
+            for schema, table in assets
+        }
+
+    @property
+    def database_name(self) -> str | None:
+        return self._name
+
+    def find(self, schema: str, name: str) -> StoredObject | None:
+        return self._assets.get((schema.casefold(), name.casefold())) or self._inner.find(schema, name)
+
+    def has_schema(self, schema: str) -> bool:
+        return any(s == schema.casefold() for s, _ in self._assets) or self._inner.has_schema(schema)
+
+    def macros(self, name: str) -> Sequence[StoredMacro]:
+        return self._inner.macros(name)
+
+    def macro_names(self) -> Iterable[str]:
+        return self._inner.macro_names()
+
+    def names(self) -> Sequence[CatalogName]:
+        made = [CatalogName(parts=(o.schema, o.name), kind="table") for o in self._assets.values()]
+        return [*self._inner.names(), *made]
+
+
+class Surroundings:
+    """The workspace's data as one connection sees it; use from one thread."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        database_name: str | None,
+        settings: WorkerSettings,
+        assets: Iterable[tuple[str, str]],
+    ) -> None:
+        self.connection = connection
+        self.database_name = database_name
+        self._catalog = AttachedCatalog(connection, database_name)
+        self._sources = Sources(settings)
+        database = settings.database
+        denied = (settings.state_folder, database, database.with_name(database.name + ".wal"))
+        self._rules = FileRules(roots=settings.roots, workspace_root=settings.workspace_root, denied=denied)
+        self._gate = Gate(
+            _WithAssets(self._catalog, settings.database.stem, assets),
+            self._sources,
+            self._rules,
+            max_bytes=settings.sql_bytes * 4,
+        )
+        self._root = settings.workspace_root
+        self._made: dict[str, OuterInput] = {}
+
+    def check(self, sql: str) -> GateReport:
+        """The gate's word on a query; views for the names it uses are not made."""
+        return self._gate.check(sql, intent="read")
+
+    def names(self) -> list[str]:
+        """Tables, views and files that could be read."""
+        tables = [".".join(n.parts).removeprefix("main.") for n in self._catalog.names() if n.kind != "macro"]
+        return [*tables, *self._sources.names()]
+
+    def find(self, parts: tuple[str, ...]) -> OuterInput | None:
+        """The table, view, file or result of that name, a view of it made where it needs one; None when there is none.
+
+        Raises `ToolError` when a file is there and cannot be read.
+        """
+        key = ".".join(parts).casefold()
+        if key not in self._made:
+            found = self._find_stored(parts) or self._find_named(parts)
+            if found is None:
+                return None
+            self._made[key] = found
+        return self._made[key]
+
+    def scan(self, sql: str, scan: FileScan) -> OuterInput:
+        """The files that a function such as `read_csv('data/*.csv')` reads; raises `ToolError` as the gate does."""
+        text = sql[scan.start : scan.end]
+        call = text[: _end_of_call(text)]
+        label = ", ".join(scan.paths) or call
+        if call not in self._made:
+            paths = [p for shown in scan.paths for p in self._allowed(shown)]
+            self._made[call] = self._file_input(label, f"SELECT * FROM {call}", paths)
+        return self._made[call]
+
+    def _find_stored(self, parts: tuple[str, ...]) -> OuterInput | None:
+        local = parts[1:] if len(parts) == 3 else parts
+        schema, name = local if len(local) == 2 else ("main", local[0])
+        stored = self._catalog.find(schema, name)
+        if stored is None:
+            return None
+        where = f"{quote_name(self.database_name or '')}.{quote_name(stored.schema)}.{quote_name(stored.name)}"
+        columns = self._columns(f"SELECT * FROM {where}")
+        version, rows, notes = self._version(where, stored, columns)
+        label = stored.name if stored.schema == "main" else f"{stored.schema}.{stored.name}"
+        kind: InputKind = "view" if stored.kind == "view" else "table"
+        return OuterInput(name=label, kind=kind, columns=columns, version=version, rows=rows, notes=notes)
+
+    def _version(
+        self, where: str, stored: StoredObject, columns: Sequence[Column]
+    ) -> tuple[str, int | None, tuple[str, ...]]:
+        row = self.connection.execute(f"SELECT count(*) FROM {where}").fetchone()
+        count = int(row[0]) if row else 0
+        shape = hashlib.sha256(repr([(c.name, c.type) for c in columns]).encode()).hexdigest()[:12]
+        if count > EXACT_ROWS:
+            return f"{shape}:{count}", count, (f"{stored.name} is compared by its number of rows only",)
+        names = ", ".join(quote_name(c.name) for c in columns)
+        row = self.connection.execute(
+            f"SELECT coalesce(sum(h), 0)::VARCHAR, coalesce(bit_xor(h), 0)::VARCHAR"
+            f" FROM (SELECT system.main.hash({names}) AS h FROM {where})"
+        ).fetchone()
+        return f"{shape}:{count}:{row[0]}:{row[1]}" if row else shape, count, ()
+
+    def _find_named(self, parts: tuple[str, ...]) -> OuterInput | None:
+        source = self._sources.resolve(parts)
+        if source is not None:
+            self._make_view(source)
+            names = ".".join(quote_name(p) for p in parts)
+            if source.kind == "result":
+                return OuterInput(
+                    name=source.shown, kind="result", columns=self._columns(f"FROM {names}"), version=source.shown
+                )
+            paths = sorted(p for p in source.path.rglob("*") if p.is_file()) if source.path.is_dir() else [source.path]
+            return self._file_input(source.shown, f"SELECT * FROM {names}", paths)
+        if len(parts) != 1 or not ("/" in parts[0] or "." in parts[0]):
+            return None
+        return self._file_input(parts[0], f"SELECT * FROM {quote_text(parts[0])}", self._allowed(parts[0]))
+
+    def _allowed(self, path: str) -> list[Path]:
+        try:
+            return list(self._rules.check_read(path))
+        except Refused as refused:
+            raise ToolError(refused.message, code=refused.code, hint=refused.hint) from refused
+
+    def _make_view(self, source: NamedSource) -> None:
+        view = self._sources.view(source, self.connection)
+        if view.schema != "main":
+            self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS memory.{quote_name(view.schema)}")
+        name = f"memory.{quote_name(view.schema)}.{quote_name(view.name)}"
+        self.connection.execute(f"CREATE OR REPLACE VIEW {name} AS {view.select}")
+
+    def _file_input(self, label: str, query: str, paths: Iterable[Path]) -> OuterInput:
+        states = []
+        for path in sorted(set(paths)):
+            facts = path.stat()
+            shown = path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else path.as_posix()
+            states.append(FileState(path=shown, size=facts.st_size, modified_ns=facts.st_mtime_ns))
+        version = hashlib.sha256(repr([(s.path, s.size, s.modified_ns) for s in states]).encode()).hexdigest()[:20]
+        return OuterInput(name=label, kind="file", columns=self._columns(query), version=version, files=tuple(states))
+
+    def _columns(self, query: str) -> tuple[Column, ...]:
+        try:
+            rows = self.connection.execute(f"DESCRIBE {query}").fetchall()
+        except duckdb.Error as error:
+            raise explain_duckdb_error(error, query) from error
+        return tuple(Column(name=str(r[0]), type=str(r[1])) for r in rows)
+
+
+def _end_of_call(text: str) -> int:
+    from datasteward.lineage.sql_tokens import closing_index, read_tokens
+
+    tokens = read_tokens(text)
+    opening = next((i for i, t in enumerate(tokens) if t.text == "("), None)
+    closing = None if opening is None else closing_index(tokens, opening)
+    return len(text) if closing is None else tokens[closing].end
