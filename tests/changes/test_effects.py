@@ -171,6 +171,19 @@ async def test_rows_tied_by_a_foreign_key_are_said_to_be_irreversible(rich: Chan
         await service.propose_undo(report.change, requested_by="t")
 
 
+@pytest.mark.parametrize("with_ddl", [False, True])
+async def test_values_of_every_type_are_compared_when_a_script_updates_them(
+    rich: ChangesWorkspace, with_ddl: bool
+) -> None:
+    sql = "UPDATE types SET h = h + 1, e = 'glad', d = d; DELETE FROM doubles"
+    report = await rich.service().propose(
+        sql + ("; CREATE TABLE extra (a INTEGER)" if with_ddl else ""), requested_by="t"
+    )
+    found = effect(report, "types")
+    assert (found.updated, [c.column for c in found.columns]) == (2, ["h", "e"])
+    assert found.columns[0].least_before == "-170141183460469231731687303715884105727"
+
+
 async def test_a_view_on_a_changed_table_stays_and_follows(rich: ChangesWorkspace) -> None:
     service = rich.service()
     await apply(service, await service.propose("UPDATE keyed SET v = 0", requested_by="t"))

@@ -17,6 +17,7 @@ from datasteward.changes.receipts import (
     publish_all,
     read_receipt_file,
     record_path,
+    refuse_ledger_change,
     write_receipt_file,
 )
 from datasteward.changes.record import write_record
@@ -118,6 +119,7 @@ def _carry_out_and_commit(session: Session, attempt: _Attempt, known: Fingerprin
         reason = _find_move(measured, job)
         if reason is not None:
             return reason
+        refuse_ledger_change(session)
         proven = _prove_undo(session, attempt.work, measured)
         record, record_hash = write_record(session, measured, job.change, attempt.path)
         crash_point("apply.after_images")

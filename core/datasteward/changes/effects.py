@@ -9,7 +9,7 @@ from datasteward.changes.model import ColumnChange, SampleRow, SchemaChange, Tab
 from datasteward.changes.names import pack_columns, qualify, quote_name
 from datasteward.changes.rowdiff import RowDiff
 from datasteward.changes.rows import read_row
-from datasteward.changes.session import SCRATCH_VALUES, Session
+from datasteward.changes.session import Session
 from datasteward.changes.work import Measured, TableChange
 
 SAMPLE_ROWS = 6
@@ -24,9 +24,6 @@ Cells = tuple[str | None, ...]
 
 def describe_tables(session: Session, measured: Measured) -> tuple[TableEffect, ...]:
     """The effect on each touched table, those that nothing happens to included."""
-    for change in measured.tables:
-        if change.diff is not None and change.diff.updated and change.diff.set_columns is None:
-            _hand_over_values(session, change.diff)
     return tuple(_describe(session, change) for change in measured.tables)
 
 
@@ -214,8 +211,8 @@ def _extreme(value: object) -> str | None:
     return None if value is None else _cut(str(value))
 
 
-def _hand_over_values(session: Session, diff: RowDiff) -> None:
-    """Give `work` the earlier values of at most SUMMARY_ROWS updated rows."""
+def _pair_values(session: Session, diff: RowDiff) -> str:
+    """A relation (before_rid, after_rid, before_image, after_image) of at most SUMMARY_ROWS updated rows."""
     pairs = session.work.sql(
         f"SELECT before_rid, after_rid FROM {diff.relation} WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL"
         f" ORDER BY before_rid LIMIT {SUMMARY_ROWS}"
@@ -223,21 +220,17 @@ def _hand_over_values(session: Session, diff: RowDiff) -> None:
     session.before.register("__steward_summary_pairs", pairs)
     table = qualify(session.catalog, diff.shape.table)
     image = pack_columns(diff.shape.names, "r")
-    session.before.execute(
-        f"CREATE TABLE {SCRATCH_VALUES}.main.values_{diff.number} AS SELECT p.before_rid, p.after_rid, {image} AS"
-        f" before_image FROM {table} AS r JOIN __steward_summary_pairs AS p ON r.rowid = p.before_rid"
-    )
-
-
-def _pair_values(session: Session, diff: RowDiff) -> str:
-    """A relation (before_rid, after_rid, before_image, after_image) of the rows handed over."""
-    table, values = qualify(session.catalog, diff.shape.table), f"{SCRATCH_VALUES}.main.values_{diff.number}"
+    values = session.before.sql(
+        f"SELECT p.before_rid, p.after_rid, {image} AS before_image"
+        f" FROM {table} AS r JOIN __steward_summary_pairs AS p ON r.rowid = p.before_rid"
+    ).to_arrow_table()
+    session.work.register("__steward_earlier_values", values)
     name = f"__steward_values_{diff.number}"
     session.work.execute(
         f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT v.before_rid, v.after_rid, v.before_image,"
-        f" {pack_columns(diff.shape.names, 'r')} AS after_image"
-        f" FROM {table} AS r JOIN {values} AS v ON r.rowid = v.after_rid"
+        f" {image} AS after_image FROM {table} AS r JOIN __steward_earlier_values AS v ON r.rowid = v.after_rid"
     )
+    session.work.unregister("__steward_earlier_values")
     return f"temp.main.{name}"
 
 

@@ -9,6 +9,7 @@ from datasteward.changes.effects import describe_schema, describe_tables, find_i
 from datasteward.changes.jobs import Body, CheckQuery, Measurement, PreviewJob, WriterPlace
 from datasteward.changes.model import CheckEffect, Fingerprint, Preview
 from datasteward.changes.prints import stamp_database
+from datasteward.changes.receipts import refuse_ledger_change
 from datasteward.changes.record import UndoRecord, read_record
 from datasteward.changes.rows import read_row
 from datasteward.changes.session import FROZEN_FUNCTIONS, Session, SessionSettings, open_session
@@ -89,8 +90,10 @@ def measure(job: PreviewJob) -> Measurement:
         known = Fingerprint(engine=duckdb.__version__, objects=job.known) if stamp == job.known_stamp else None
         measured = carry_out(session, work, staging=staging, prepared_files=None, known=known)
         try:
+            preview = _preview(session, work, measured, job.checks, earlier)
+            refuse_ledger_change(session)
             return Measurement(
-                preview=_preview(session, work, measured, job.checks, earlier),
+                preview=preview,
                 base=measured.base,
                 expected=measured.expected,
                 stamp=stamp,

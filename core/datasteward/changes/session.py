@@ -15,7 +15,6 @@ from datasteward.errors import ToolError
 
 SCRATCH = "__steward_scratch"
 SCRATCH_FULL = "__steward_scratch_full"
-SCRATCH_VALUES = "__steward_scratch_values"
 IMAGES = "__steward_images"
 RECORD = "__steward_record"
 STORAGE_VERSION = "v1.0.0"
@@ -44,8 +43,9 @@ class SessionSettings:
 class Session:
     """Cursors on one instance: `work` changes inside one transaction, `before` still sees the committed state.
 
-    What `before` hands to `work` goes into databases in memory. A transaction sees such a database as it was when it
-    first read from it, so there is one for each time that something is handed over.
+    What `before` notes for `work` goes into databases in memory. A transaction sees such a database as it was when it
+    first read from it, or from DuckDB's catalog functions, which look into all of them; so what is noted must be
+    there by then. Anything later crosses as Arrow.
     """
 
     catalog: str
@@ -94,7 +94,7 @@ def _attach(
     source = quote_text(str(settings.database)) if exists or create else "':memory:'"
     option = f" (STORAGE_VERSION {quote_text(STORAGE_VERSION)})" if create and not exists else ""
     _attach_patiently(root, f"ATTACH {source} AS {name}{option}", settings)
-    for scratch in (SCRATCH, SCRATCH_FULL, SCRATCH_VALUES):
+    for scratch in (SCRATCH, SCRATCH_FULL):
         root.execute(f"ATTACH ':memory:' AS {scratch}")
     if images is not None:
         root.execute(f"ATTACH {quote_text(str(images))} AS {IMAGES}")
@@ -147,6 +147,7 @@ def _lock(root: duckdb.DuckDBPyConnection, settings: SessionSettings) -> None:
         "SET http_proxy = ''",
         "SET file_search_path = ''",
         "SET preserve_insertion_order = true",
+        "SET arrow_lossless_conversion = true",
         f"SET allowed_directories = [{folders}]",
         "SET enable_external_access = false",
         "SET lock_configuration = true",
