@@ -7,6 +7,7 @@ which `{{name}}` stands for an argument. Its name is the file's.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +45,7 @@ class Prompt:
     origin: str
 
 
+@cache
 def load_prompt(name: str) -> Prompt:
     """Our own prompt of that name; raises `PromptError` when there is none."""
     file = resources.files(__package__) / f"{name}.md"
