@@ -5,10 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from datasteward.changes.host import SubprocessWriter
+from datasteward.changes.inspection import EngineInspector
+from datasteward.changes.jobs import WriterPlace
+from datasteward.changes.lineage_hooks import LineageHooks
+from datasteward.changes.service import ChangeService
 from datasteward.engine.engine import Engine
 from datasteward.engine.files import DataFiles
 from datasteward.engine.results import ResultStore
 from datasteward.journal import Journal
+from datasteward.lineage.recording import QueryCapture, WorkspaceLineage
 from datasteward.settings import Settings
 from datasteward.state import StateDatabase
 from datasteward.workspace import Workspace
@@ -28,6 +34,8 @@ class Services:
     results: ResultStore
     files: DataFiles
     engine: Engine
+    changes: ChangeService
+    lineage: WorkspaceLineage
 
 
 @asynccontextmanager
@@ -43,8 +51,21 @@ async def open_services(workspace: Workspace, settings: Settings) -> AsyncIterat
         results = ResultStore(state, workspace.results_folder, settings.results)
         files = DataFiles(settings.data_roots(workspace), workspace.root, denied=(workspace.state_folder, database))
         engine = await stack.enter_async_context(Engine(workspace, settings, results))
-        keeper = asyncio.get_running_loop().create_task(_keep_house(journal, results))
-        stack.callback(keeper.cancel)
+        lineage = WorkspaceLineage(state)
+        changes = ChangeService(
+            state=state,
+            journal=journal,
+            writer=SubprocessWriter(engine.exclusive_database),
+            inspector=EngineInspector(engine),
+            place=writer_place(workspace, settings),
+            policy=settings.policy,
+            hooks=LineageHooks(lineage),
+        )
+        capture = QueryCapture(engine, files, lineage, workspace.root)
+        loop = asyncio.get_running_loop()
+        for work in (_keep_house(journal, results), capture.run(), _settle(changes)):
+            task = loop.create_task(work)
+            stack.callback(task.cancel)
         yield Services(
             workspace=workspace,
             settings=settings,
@@ -53,7 +74,28 @@ async def open_services(workspace: Workspace, settings: Settings) -> AsyncIterat
             results=results,
             files=files,
             engine=engine,
+            changes=changes,
+            lineage=lineage,
         )
+
+
+def writer_place(workspace: Workspace, settings: Settings) -> WriterPlace:
+    """Where the writer works in this workspace."""
+    database = settings.database_path(workspace)
+    return WriterPlace(
+        workspace_root=str(workspace.root),
+        database=str(database),
+        catalog=database.stem,
+        roots=tuple(str(r) for r in settings.data_roots(workspace)),
+        state_folder=str(workspace.state_folder),
+        memory_bytes=settings.limits.memory,
+        threads=settings.limits.threads,
+    )
+
+
+async def _settle(changes: ChangeService) -> None:
+    """Finish what a crash left of changes that were being applied."""
+    await changes.recover()
 
 
 async def _keep_house(journal: Journal, results: ResultStore) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from datasteward.changes.policy import PolicySettings
 from datasteward.errors import ConfigError
 from datasteward.workspace import Workspace
 
@@ -111,6 +112,7 @@ class Settings(Section):
     results: ResultSettings = ResultSettings()
     owner: OwnerSettings = OwnerSettings()
     http: HttpSettings = HttpSettings()
+    policy: PolicySettings = PolicySettings()
 
     def data_roots(self, workspace: Workspace) -> tuple[Path, ...]:
         """The readable folders, absolute with links resolved; raises `ConfigError` for one that does not exist."""

@@ -179,6 +179,10 @@ def lean_schema(schema: dict[str, Any]) -> dict[str, Any]:
     return lean
 
 
+_LEFT_TO_VALIDATION = frozenset({"minimum", "maximum", "exclusiveMinimum", "maxLength", "minLength", "format"})
+"""Bounds that calls are checked against but that need not be read beforehand; their errors name them."""
+
+
 def _lean(node: Any, definitions: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     if isinstance(node, list):
         return [_lean(item, definitions, path) for item in node]
@@ -196,9 +200,10 @@ def _lean(node: Any, definitions: Mapping[str, Any], path: tuple[str, ...]) -> A
             continue
         if key == "properties" and isinstance(value, dict):
             out[key] = {name: _lean(item, definitions, path) for name, item in value.items()}
-        elif key == "anyOf" and isinstance(value, list) and {"type": "null"} in value and len(value) == 2:
-            out.update(_lean(next(v for v in value if v != {"type": "null"}), definitions, path))
-        elif key == "default" and value is None:
+        elif key == "anyOf" and isinstance(value, list) and {"type": "null"} in value:
+            others = [v for v in value if v != {"type": "null"}]
+            out.update(_lean(others[0] if len(others) == 1 else {"type": [v["type"] for v in others]}, definitions, path))
+        elif (key == "default" and not value) or key in _LEFT_TO_VALIDATION:
             continue
         else:
             out[key] = _lean(value, definitions, path)

@@ -160,10 +160,8 @@ def caller_of(context: Context) -> Caller:
 def _tool(definition: ToolDefinition) -> types.Tool:
     return types.Tool(
         name=definition.name,
-        title=definition.title,
         description=definition.description,
         input_schema=dict(definition.input_schema),
-        output_schema=dict(definition.output_schema),
         annotations=types.ToolAnnotations(
             read_only_hint=definition.is_read_only,
             destructive_hint=definition.is_destructive,

@@ -13,10 +13,8 @@ RECENT_RESULTS = 20
 
 
 class CheckAnswerInput(ToolInput):
-    text: str = Field(max_length=200_000, description="The answer as the user will read it, with its [r17] citations.")
-    handles: list[str] | None = Field(
-        default=None, max_length=50, description="Results for figures without a citation; the newest unless told."
-    )
+    text: str = Field(max_length=200_000, description="The answer, with its [r17] citations.")
+    handles: list[str] | None = Field(default=None, max_length=50, description="For figures without citation.")
 
 
 class FigureVerdict(ToolOutput):

@@ -20,18 +20,14 @@ _MOST_OTHERS = 30
 
 
 class ProfileDataInput(ToolInput):
-    dataset: str = Field(description="A table, view, file (path or friendly name), result such as r17, or a query.")
-    column: str | None = Field(default=None, description="Everything about one column instead of the whole.")
+    dataset: str = Field(description="Table, view, file, result or a query.")
+    column: str | None = Field(default=None, description="Only this one, in full.")
     show: Literal["profile", "sql", "contract"] = Field(
         default="profile",
-        description="sql: the SQL that shows and mends each finding; contract: a draft ODCS contract.",
+        description="sql: what shows and mends each finding.",
     )
-    compare_to: str | None = Field(
-        default=None, description="What changed since the 'previous' profile, or against another dataset."
-    )
-    seconds: Annotated[float, Field(gt=0, le=600)] = Field(
-        default=60, description="Time budget; what it left out is told."
-    )
+    compare_to: str | None = Field(default=None, description="'previous' or another dataset.")
+    seconds: Annotated[float, Field(gt=0, le=600)] = Field(default=60, description="Time budget.")
 
 
 class ProfileDataOutput(ToolOutput):
@@ -51,8 +47,7 @@ class ProfileDataOutput(ToolOutput):
 async def profile_data(arguments: ProfileDataInput, context: ToolContext) -> ProfileDataOutput:
     """What a dataset really is: grain, problems worst first with their repair, one line per column, keys, joins, PII.
 
-    Call it before writing SQL on data you don't know. Counts are exact, ~ marks figures from a sample. Values of
-    personal data are masked. Also: drift since an earlier profile, and a draft contract.
+    Call it before SQL on unknown data. ~ marks sampled figures; personal data is masked. Also drift and a draft contract.
     """
     services: Services = context.services
     archive = ProfileArchive(services.workspace.state_folder / "profiles")

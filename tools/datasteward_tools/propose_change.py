@@ -12,20 +12,17 @@ from datasteward_tools.change_views import ChangeOutput, present_change
 
 
 class ProposeChangeInput(ToolInput):
-    sql: str = Field(description="DML, DDL, MERGE, or COPY from or to a file; several statements are one change.")
-    purpose: str = Field(default="", description="Why, for the person who decides.")
-    parameters: list[Any] | dict[str, Any] | None = Field(
-        default=None, description="Values for ? or $1 (list) or $name (object)."
-    )
+    sql: str = Field(description="DML, DDL, MERGE, COPY; several statements are one change.")
+    purpose: str = Field(default="", description="Why, for who decides.")
+    parameters: list[Any] | dict[str, Any] | None = Field(default=None, description="As in run_query.")
 
 
 @tool(title="Propose a change", is_read_only=False, is_destructive=True, is_idempotent=False)
 async def propose_change(arguments: ProposeChangeInput, context: ToolContext) -> ChangeOutput:
     """The real effect of SQL that changes something, recorded as c8 and waiting for a person or the policy.
 
-    Nothing is changed by proposing: exact row counts, rows before and after, schema and files come from doing it and
-    rolling it back. Then ask change_status, which waits for the decision. Not for reads: use run_query. To take an
-    applied change back use undo_change, not opposite SQL.
+    Proposing changes nothing: the counts, rows before and after, schema and files come from doing it and rolling back.
+    Then ask change_status, which waits for the decision. To take a change back use undo_change, not opposite SQL.
     """
     service: ChangeService = context.services.changes
     report = await service.propose(

@@ -13,12 +13,12 @@ from datasteward_tools.view_models import Column, column_models
 
 
 class ReadResultInput(ToolInput):
-    handle: str = Field(description="A result such as r17.")
+    handle: str
     offset: Annotated[int, Field(ge=0)] = 0
     limit: Annotated[int, Field(ge=1, le=500)] = 100
-    columns: list[str] | None = Field(default=None, description="Only these columns.")
-    where: str | None = Field(default=None, description="An SQL condition on the rows.")
-    order_by: str | None = Field(default=None, description="SQL order, e.g. 'amount DESC'.")
+    columns: list[str] | None = Field(default=None)
+    where: str | None = Field(default=None, description="SQL condition.")
+    order_by: str | None = Field(default=None, description="SQL.")
     budget: Annotated[int, Field(ge=200, le=20_000)] | None = None
 
 

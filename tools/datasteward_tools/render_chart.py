@@ -13,11 +13,11 @@ from datasteward.tooling import ToolContext, ToolInput, ToolOutput, tool
 
 
 class RenderChartInput(ToolInput):
-    handle: str = Field(description="A result such as r17.")
+    handle: str
     kind: ChartKind
     x: str | None = None
     y: str | None = None
-    color: str | None = Field(default=None, description="Column of the series; the shade of a heatmap.")
+    color: str | None = Field(default=None, description="Series; a heatmap's shade.")
     aggregate: Aggregate = "none"
     sort: Sort = "data"
     limit: Annotated[int, Field(ge=1, le=5000)] | None = None
@@ -50,8 +50,7 @@ class RenderChartOutput(ToolOutput):
 async def render_chart(arguments: RenderChartInput, context: ToolContext) -> RenderChartOutput:
     """A chart drawn from a stored result's own rows, as terminal text, Vega-Lite, or a PNG or SVG file.
 
-    x and y name columns; histogram needs x only, box y (and x), heatmap x, y and color. Aggregate in SQL first when
-    the result is large; what is left out is told.
+    x and y name columns; histogram needs x only, box y (and x), heatmap x, y and color. Aggregate large results first.
     """
     services: Services = context.services
     await services.engine.wait_stored(arguments.handle, services.settings.limits.timeout_seconds)

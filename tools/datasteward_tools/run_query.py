@@ -15,16 +15,16 @@ Scalar = None | bool | int | float | str
 
 
 class RunQueryInput(ToolInput):
-    sql: str = Field(description="DuckDB SQL; several statements parted by ; are allowed.")
+    sql: str = Field(description="DuckDB SQL, one or several statements.")
     parameters: list[Any] | dict[str, Any] | None = Field(
         default=None, description="Values for ? or $1 (list) or $name (object)."
     )
-    limit: Annotated[int, Field(ge=1)] | None = Field(default=None, description="Store at most this many rows.")
+    limit: Annotated[int, Field(ge=1)] | None = Field(default=None, description="Rows to store at most.")
     budget: Annotated[int, Field(ge=200, le=20_000)] | None = Field(
-        default=None, description="Characters shown, 2000 unless told."
+        default=None, description="Characters shown (2000)."
     )
     timeout_seconds: Annotated[float, Field(gt=0)] | None = None
-    dry_run: bool = Field(default=False, description="Only the plan with estimated rows and bytes.")
+    dry_run: bool = Field(default=False, description="Only the plan and estimates.")
 
 
 class StatementResult(ToolOutput):
@@ -51,9 +51,8 @@ class RunQueryOutput(ToolOutput):
 async def run_query(arguments: RunQueryInput, context: ToolContext) -> RunQueryOutput:
     """Rows of a read-only DuckDB query, stored under a handle (r17) and shown as a small view.
 
-    Name tables, views, data files by path ('data/a.csv') or friendly name, and earlier results (FROM r17). All rows
-    are stored even when few are shown: go on with SQL over the handle or read_result, not by asking for more text.
-    Cells: decimals, big integers, dates and times are exact text. Not for writes: use propose_change.
+    Names tables, views, files ('data/a.csv' or short name) and results (FROM r17). All rows are stored even when few
+    are shown: go on with SQL over the handle. Decimals, big integers and dates are exact text. Not for writes.
     """
     services: Services = context.services
     budget = arguments.budget or services.settings.limits.view_characters

@@ -17,8 +17,8 @@ MAX_DESCRIBED_FILES = 40
 
 
 class SearchCatalogInput(ToolInput):
-    words: str = Field(default="", description="Only datasets whose name, path or columns hold all these words.")
-    kind: Kind | None = Field(default=None, description="Only this kind.")
+    words: str = Field(default="", description="In name, path or columns.")
+    kind: Kind | None = Field(default=None)
     detail: Literal["names", "columns", "full"] = "names"
     offset: Annotated[int, Field(ge=0)] = 0
     budget: Annotated[int, Field(ge=200, le=20_000)] | None = None
@@ -65,7 +65,7 @@ class SearchCatalogOutput(ToolOutput):
 async def search_catalog(arguments: SearchCatalogInput, context: ToolContext) -> SearchCatalogOutput:
     """Tables, views, data files and stored results that SQL can name here, with rows, size and columns by detail.
 
-    Start here. Files are called by their name or quoted path. Row counts are the engine's, for tables only.
+    Start here.
     """
     services: Services = context.services
     described = arguments.detail != "names" or bool(arguments.words)

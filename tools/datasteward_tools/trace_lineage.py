@@ -20,12 +20,12 @@ Question = Literal["upstream", "downstream", "paths", "drop", "change_type", "re
 
 
 class TraceLineageInput(ToolInput):
-    dataset: str = Field(description="A table, view, file path or result such as r17.")
-    columns: list[str] = Field(default=[], description="Only these columns; all by default.")
-    question: Question = Field(default="upstream", description="drop, change_type, rename: what the change breaks.")
-    to: str | None = Field(default=None, description="With paths: the dataset, or dataset.column, to arrive at.")
+    dataset: str = Field(description="Table, view, file or result.")
+    columns: list[str] = Field(default=[])
+    question: Question = Field(default="upstream", description="drop, change_type, rename: what would break.")
+    to: str | None = Field(default=None, description="Where paths lead: dataset[.column].")
     depth: Annotated[int, Field(ge=1, le=50)] = 5
-    rows: bool = Field(default=False, description="Also columns that only join, filter, group or sort.")
+    rows: bool = Field(default=False, description="Also columns that join, filter, group, sort.")
     at: datetime | None = Field(default=None, description="As it was at this time.")
     budget: Annotated[int, Field(ge=200, le=20_000)] | None = None
 

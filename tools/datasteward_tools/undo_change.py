@@ -8,8 +8,8 @@ from datasteward_tools.change_views import ChangeOutput, present_change
 
 
 class UndoChangeInput(ToolInput):
-    change: str = Field(description="An applied change, such as c8.")
-    purpose: str = Field(default="", description="Why, for the person who decides.")
+    change: str = Field(description="Such as c8.")
+    purpose: str = Field(default="")
 
 
 @tool(title="Propose to take a change back", is_read_only=False, is_destructive=True, is_idempotent=False)

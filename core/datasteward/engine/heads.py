@@ -32,9 +32,9 @@ _INTEGERS = ("TINYINT", "SMALLINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGIN
 
 
 def take_head(
-    batch: pa.RecordBatch | None, carriers: Sequence[Carrier], characters: int, notes: Sequence[str] = ()
+    batch: pa.Table | None, carriers: Sequence[Carrier], characters: int, notes: Sequence[str] = ()
 ) -> ResultHead:
-    """Rows of the first batch until `characters` of JSON are spent (at least one row, at most 500)."""
+    """Rows from the beginning until `characters` of JSON are spent (at least one row, at most 500)."""
     rows, shortened, spent = [], 0, 0
     limit = max(40, min(1000, characters // 4))
     if batch is not None:

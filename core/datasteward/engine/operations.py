@@ -17,6 +17,11 @@ Operation = Callable[[Session, Mapping[str, Any], Tell], Any]
 OPERATIONS: Mapping[str, str] = {
     "query": "datasteward.engine.operations:query",
     "read_page": "datasteward.engine.pages:read_page",
+    "profile": "datasteward.profiling.operation:run_profile",
+    "check_answer": "datasteward.evidence.stored:check_stored",
+    "draw_chart": "datasteward.charts.stored:draw_stored",
+    "inspect_change": "datasteward.changes.inspection:inspect_change",
+    "resolve_lineage": "datasteward.lineage.operation:resolve_lineage",
     "list_catalog": "datasteward.engine.catalog_listing:list_catalog",
     "release": "datasteward.engine.operations:release",
     "warm_up": "datasteward.engine.operations:warm_up",

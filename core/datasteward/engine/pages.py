@@ -42,8 +42,7 @@ def read_page(session: Session, arguments: Mapping[str, Any], tell: Tell) -> Any
                 for i, c in enumerate(carriers, 1)
             )
         )
-        batch = next(iter(shown.to_arrow_reader(1000)), None)
-        head = take_head(batch, carriers, int(arguments["characters"]), notes)
+        head = take_head(shown.to_arrow_reader(1000).read_all(), carriers, int(arguments["characters"]), notes)
     except duckdb.Error as error:
         raise explain_duckdb_error(error, page, names=known, is_cancelled=session.is_cancelled) from error
     finally:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from datasteward.engine.carriers import Carrier, choose_carrier, quote_name
 from datasteward.engine.duckdb_errors import explain_duckdb_error
-from datasteward.engine.heads import add_facts, take_head
+from datasteward.engine.heads import MAX_HEAD_ROWS, add_facts, take_head
 from datasteward.engine.jobs import QueryJob, ResultHead, StatementOutcome, StoredDraft
 from datasteward.engine.result_files import ResultWriter, batch_rows
 from datasteward.engine.session import PreparedStatement, Session
@@ -119,8 +119,9 @@ def _store(
     path = session.settings.results_folder / file_name
     batches = iter(opened.reader)
     first = next(batches, None)
-    head = take_head(first, opened.carriers, job.head_characters, opened.notes)
+    head = take_head(_table(first), opened.carriers, job.head_characters, opened.notes)
     tell_head(index, head)
+    beginning = [first] if first is not None else []
     schema = first.schema if first is not None else opened.reader.schema
     cut_reason = None
     with ResultWriter(path, schema, opened.carriers) as writer:
@@ -132,11 +133,15 @@ def _store(
                 cut_reason = f"stopped at {job.max_rows:,} rows"
                 break
             writer.write(batch)
+            if batch is not first and sum(b.num_rows for b in beginning) < MAX_HEAD_ROWS:
+                beginning.append(batch)
             session.count_rows(writer.row_count)
             if writer.size_bytes() > job.max_bytes:
                 cut_reason = f"stopped at {job.max_bytes:,} bytes on disk"
                 break
         content_hash = writer.finish()
+    if len(beginning) > 1:
+        head = take_head(pa.Table.from_batches(beginning), opened.carriers, job.head_characters, opened.notes)
     return _fit_head(head, job.max_rows), StoredDraft(
         file_name=file_name,
         row_count=writer.row_count,
@@ -144,6 +149,10 @@ def _store(
         content_hash=content_hash,
         cut_reason=cut_reason,
     )
+
+
+def _table(batch: pa.RecordBatch | None) -> pa.Table | None:
+    return None if batch is None else pa.Table.from_batches([batch])
 
 
 def _fit_head(head: ResultHead, max_rows: int) -> ResultHead:

@@ -130,6 +130,10 @@ class Session:
         assert self._gate is not None
         return self._gate.check(sql, intent="write" if for_write else "read")
 
+    def source_view(self, source: NamedSource) -> SourceView:
+        """The view of a source that the gate named; raises `ToolError` when its file cannot be read."""
+        return self._sources.view(source, self._open())
+
     def known_names(self) -> list[str]:
         """Names a query may use: tables, views, files and results."""
         tables = [] if self._catalog is None else [n.parts[-1] for n in self._catalog.names()]

@@ -14,8 +14,6 @@ from datasteward.engine.engine import Engine, QueryRequest, QueryResult
 from datasteward.engine.files import DataFiles
 from datasteward.errors import DatastewardError, ToolError
 from datasteward.lineage.edges import Edge, StatementLineage
-from datasteward.lineage.resolve import resolve, retarget
-from datasteward.lineage.rewriting import find_files
 from datasteward.lineage.schemas import FILE_NAMESPACE, Catalog, Column, ColumnRef, Dataset, DatasetKey, DatasetKind
 from datasteward.lineage.store import COMPONENT, SCRIPTS, LineageStore, RunStamp, hash_statement
 from datasteward.state import StateDatabase
@@ -24,6 +22,7 @@ RESULT_NAMESPACE = "result"
 TABLE_NAMESPACE = "duckdb"
 KEEP_SECONDS = 400 * 86400.0
 PRUNE_EVERY = 500
+QUIET_SECONDS = 2.0
 logger = logging.getLogger(__name__)
 
 
@@ -54,6 +53,8 @@ class WorkspaceLineage:
 
         Raises `ToolError` when the statement is not readable; then nothing is kept.
         """
+        from datasteward.lineage.resolve import resolve, retarget
+
         found = resolve(sql, catalog, files=files)
         if target is not None:
             found = retarget(found, target.key)
@@ -117,29 +118,38 @@ class QueryCapture:
         await self._waiting.join()
 
     def _take(self, request: QueryRequest, result: QueryResult) -> None:
-        if result.handle is not None:
+        if result.handle is not None and result.sources:
             self._waiting.put_nowait(result)
 
     async def _write(self, result: QueryResult) -> None:
-        paths = find_files(result.sql)
-        named = [name for kind, name in result.sources if kind == "result"]
+        from datasteward.lineage.operation import LINEAGE
+
+        await self._wait_for_quiet()
         listed = await asyncio.to_thread(self._files.listing)
         shown = {f.shown_path: f.name for f in listed}
-        named += [shown.get(name, name) for kind, name in result.sources if kind == "file"]
-        wanted = list(dict.fromkeys([*named, *paths]))
-        reply = await self._engine.run("list_catalog", {"sources": wanted})
-        by_name = {name: path for path, name in shown.items()}
-        catalog = read_catalog(reply, file_paths=by_name)
-        files = {item["name"]: _columns(item) for item in reply["sources"] if item["name"] in paths and item["columns"]}
-        await asyncio.to_thread(self._record, result, catalog, files)
+        named = [shown.get(name, name) for kind, name in result.sources if kind in {"file", "result"}]
+        paths = {name: path for path, name in shown.items() if name in named}
+        reply = await self._engine.run(
+            "resolve_lineage", {"sql": result.sql, "handle": result.handle, "named": named, "paths": paths}
+        )
+        found = LINEAGE.validate_python(reply["lineage"])
+        catalog = read_catalog(reply["catalog"], file_paths=paths)
+        described = {item["name"]: columns_of(item) for item in reply["catalog"]["sources"]}
+        files = {_shown(name, self._root): described[name] for name in reply["files"]}
+        await asyncio.to_thread(self._record, result, found, catalog, files)
 
-    def _record(self, result: QueryResult, catalog: Catalog, files: Mapping[str, tuple[Column, ...]]) -> None:
+    async def _wait_for_quiet(self) -> None:
+        """Let callers go first, for a bounded time."""
+        deadline = time.monotonic() + QUIET_SECONDS
+        while self._engine.running_calls and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+
+    def _record(
+        self, result: QueryResult, found: StatementLineage, catalog: Catalog, files: Mapping[str, tuple[Column, ...]]
+    ) -> None:
         handle = str(result.handle)
-        found = retarget(resolve(result.sql, catalog, files=files), DatasetKey(RESULT_NAMESPACE, handle))
-        found = name_files_from(found, self._root)
-        shown = {_shown(name, self._root): columns for name, columns in files.items()}
         self._lineage.keep(
-            found, catalog, sql=f"{handle}: {result.sql}", run_id=handle, files=shown, target_kind="result"
+            found, catalog, sql=f"{handle}: {result.sql}", run_id=handle, files=files, target_kind="result"
         )
 
 
@@ -155,7 +165,7 @@ def read_catalog(reply: Mapping[str, Any], *, file_paths: Mapping[str, str] | No
             namespace=TABLE_NAMESPACE,
             name=item["name"] if item["schema"] == "main" else f"{item['schema']}.{item['name']}",
             kind=item["kind"],
-            columns=_columns(item),
+            columns=columns_of(item),
             path=(item["schema"], item["name"]) if item["schema"] != "main" else (item["name"],),
         )
         for item in reply["tables"]
@@ -163,10 +173,10 @@ def read_catalog(reply: Mapping[str, Any], *, file_paths: Mapping[str, str] | No
     for item in reply["sources"]:
         name = item["name"]
         if name in paths:
-            datasets.append(replace(_file(paths[name], _columns(item)), path=(name,)))
+            datasets.append(replace(_file(paths[name], columns_of(item)), path=(name,)))
         elif name[:1] == "r" and name[1:].isdigit():
             key = {"namespace": RESULT_NAMESPACE, "name": name}
-            datasets.append(Dataset(**key, kind="result", columns=_columns(item), path=(name,)))
+            datasets.append(Dataset(**key, kind="result", columns=columns_of(item), path=(name,)))
     return Catalog(datasets, namespace=TABLE_NAMESPACE, database=reply.get("database"))
 
 
@@ -210,7 +220,7 @@ def _file(name: str, columns: Sequence[Column]) -> Dataset:
     return Dataset(namespace=FILE_NAMESPACE, name=name, kind="file", columns=tuple(columns), path=(name,))
 
 
-def _columns(item: Mapping[str, Any]) -> tuple[Column, ...]:
+def columns_of(item: Mapping[str, Any]) -> tuple[Column, ...]:
     return tuple(Column(name=c[0], type=c[1]) for c in item["columns"])
 
 
