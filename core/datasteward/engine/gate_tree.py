@@ -19,6 +19,7 @@ from datasteward.engine.gate_facts import (
     CatalogName,
     FileUse,
     Findings,
+    NamedSource,
     NameResolver,
     Refused,
     WriteTarget,
@@ -271,7 +272,10 @@ class TreeWalk:
             paths = self.files.check_read(text)
         except Refused as refused:
             raise _moved(refused, place) from None
-        self.found.files[FileUse(text=text, paths=paths, function="" if not has_glob(text) else "glob")] = None
+        if has_glob(text):
+            self.found.files[FileUse(text=text, paths=paths, function="glob")] = None
+        else:
+            self.found.named_sources[NamedSource(parts=path, kind="file", shown=text, path=paths[0])] = None
 
     def _not_found(self, path: tuple[str, ...], place: int | None) -> Refused:
         known = [n.parts[-1] for n in self.catalog.names() if n.kind != "macro"] + list(self.resolver.names())
