@@ -8,11 +8,11 @@ import tempfile
 from pathlib import Path
 
 import duckdb
+from tests.support.polluted import PollutedFile, polluted_files, same_cell
 
 from datasteward.errors import ToolError
 from datasteward.intake.inspect import inspect_file
 from datasteward.intake.plan import read_plan
-from tests.support.polluted import PollutedFile, polluted_files, same_cell
 
 
 def judge(connection: duckdb.DuckDBPyConnection, case: PollutedFile, folder: Path) -> tuple[str, str]:

@@ -45,7 +45,10 @@ def _measure(what: str, path: str) -> None:
         intake = inspect_file(Path(path))
         plan = read_plan(connection, intake, Path(tempfile.mkdtemp()))
         kind = intake.format if plan.kind == "direct" else "table"
-        made = profile(connection, ProfileSource(name=Path(path).stem, table_sql=plan.table_sql, format=kind, size_bytes=intake.size_bytes))
+        made = profile(
+            connection,
+            ProfileSource(name=Path(path).stem, table_sql=plan.table_sql, format=kind, size_bytes=intake.size_bytes),
+        )
         text = render_for_model(made)
         facts = _count_facts(json.loads(to_json(made)))
         extra = {"characters": len(text), "findings": len(made.findings), "left_out": list(made.left_out)}
@@ -68,7 +71,17 @@ def _measure(what: str, path: str) -> None:
         extra = {"characters": len(text)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     seconds = round(time.perf_counter() - started, 2)
-    print(json.dumps({"seconds": seconds, "cpu_seconds": round(time.process_time() - cpu, 2), "peak_mb": peak, "facts": facts, **extra}))
+    print(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "cpu_seconds": round(time.process_time() - cpu, 2),
+                "peak_mb": peak,
+                "facts": facts,
+                **extra,
+            }
+        )
+    )
 
 
 def _count_facts(value: object) -> int:
@@ -81,7 +94,9 @@ def _count_facts(value: object) -> int:
 
 
 def _run(python: str, what: str, path: Path) -> dict[str, object]:
-    done = subprocess.run([python, "-m", "bench.profile", "--one", what, str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [python, "-m", "bench.profile", "--one", what, str(path)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         return {"note": (done.stderr.strip().splitlines() or ["failed"])[-1][:160]}
     found: dict[str, object] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -92,7 +107,9 @@ def _make_peer(folder: Path, packages: list[str]) -> str | None:
     python = folder / "bin" / "python"
     made = subprocess.run(["uv", "venv", "-q", str(folder)], capture_output=True, check=False)
     if made.returncode == 0:
-        made = subprocess.run(["uv", "pip", "install", "-q", "--python", str(python), *packages], capture_output=True, check=False)
+        made = subprocess.run(
+            ["uv", "pip", "install", "-q", "--python", str(python), *packages], capture_output=True, check=False
+        )
     return str(python) if made.returncode == 0 else None
 
 
@@ -115,7 +132,10 @@ def main() -> None:
         duckdb.execute(f"COPY ({_GENERATE.format(rows=options.csv_megabytes * 5_000)}) TO '{text}' (HEADER)")
     peers = {"summarize": sys.executable, "steward": sys.executable}
     if options.peers:
-        for name, packages in (("polars", ["polars", "duckdb==2.0.0"]), ("ydata", ["ydata-profiling", "setuptools<80", "pyarrow", "duckdb==2.0.0"])):
+        for name, packages in (
+            ("polars", ["polars", "duckdb==2.0.0"]),
+            ("ydata", ["ydata-profiling", "setuptools<80", "pyarrow", "duckdb==2.0.0"]),
+        ):
             python = _make_peer(folder / f"venv_{name}", packages)
             if python:
                 peers[name] = python

@@ -40,7 +40,7 @@ def profile(
 ) -> None:
     """Show what DATASET (a table, file, result or query) really is, and what is wrong in it."""
     from datasteward.profiling.page import render_page
-    from datasteward.profiling.rendering import render_for_terminal
+    from datasteward.profiling.rendering import render_column, render_for_terminal
     from datasteward.profiling.storing import from_json, to_json, without_sensitive_values
 
     arguments: dict[str, Any] = {"dataset": dataset, "seconds": seconds}
@@ -58,6 +58,8 @@ def profile(
         click.echo(str(html_path))
     elif as_json:
         click.echo(to_json(shown))
+    elif column and mask:
+        click.echo(render_column(shown, column, shows_values=False))
     elif column or compare_to or contract or shows_sql:
         click.echo(answer.text)
     else:

@@ -12,12 +12,12 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.polluted import HEADER, PollutedFile, clean_rows, polluted_files, same_cell, write
 
 from datasteward.errors import ToolError
 from datasteward.intake.inspect import inspect_file
 from datasteward.intake.model import BadRowLimit, Overrides, ReadPlan
 from datasteward.intake.plan import read_plan
-from tests.support.polluted import HEADER, PollutedFile, clean_rows, polluted_files, same_cell, write
 
 CASES = polluted_files()
 AMBIGUOUS = frozenset({"row_59_inner_quotes"})

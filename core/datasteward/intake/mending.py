@@ -91,7 +91,7 @@ class Mender:
             return Mended(fields=fields[: self._width], reason="empty fields after the last column")
         if extra <= 3 and not record.flaw:
             joined = [
-                fields[:i] + [self._dialect.delimiter.join(fields[i : i + extra + 1])] + fields[i + extra + 1 :]
+                [*fields[:i], self._dialect.delimiter.join(fields[i : i + extra + 1]), *fields[i + extra + 1 :]]
                 for i in range(self._width)
                 if self._kinds[i] == "text"
                 and all(f.startswith(" ") and f.strip() for f in fields[i + 1 : i + extra + 1])

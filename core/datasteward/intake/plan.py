@@ -61,7 +61,7 @@ def _load(folder: Path) -> ReadPlan | None:
 def _make(connection: duckdb.DuckDBPyConnection, intake: Intake, folder: Path, limit: BadRowLimit) -> ReadPlan:
     match intake.format:
         case "parquet":
-            return _direct(intake, f"read_parquet({quote_path(intake.path)})")
+            return _direct(intake, f"read_parquet({quote_path(intake.path)}, hive_partitioning=false)")
         case "json" | "ndjson":
             return _plan_json(connection, intake, folder, limit)
         case "arrow" | "excel" | "sqlite":
@@ -116,7 +116,7 @@ def csv_arguments(intake: Intake, columns: Sequence[SourceColumn] | None) -> str
     if columns is None:
         return arguments
     typed = ", ".join(f"{quote_text(c.name)}: {quote_text(c.type)}" for c in columns)
-    return f"{arguments}, auto_detect=false, columns={{{typed}}}"
+    return f"{arguments}, auto_detect=false, hive_partitioning=false, columns={{{typed}}}"
 
 
 def _plan_delimited(connection: duckdb.DuckDBPyConnection, intake: Intake) -> ReadPlan:

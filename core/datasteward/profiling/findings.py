@@ -19,6 +19,7 @@ _MARKERS = frozenset(
 _NEVER_NEGATIVE = re.compile(
     r"(?i)price|amount|quantity|qty|age|count|weight|height|length|distance|duration|salary|population|stock|size|rating"
 )
+_KEY_MEANINGS = frozenset({"UUID", "email", "iban", "ISBN", "EAN", "national identifier", "card number"})
 _WEIGHT = {"high": 0, "medium": 1, "low": 2}
 
 
@@ -112,10 +113,9 @@ def find_in_column(facts: ColumnFacts) -> Iterator[Finding]:
 
 def _near_key(facts: ColumnFacts) -> Iterator[Finding]:
     p, s = facts.profile, facts.scanned
-    looks_like_key = (
-        bool(re.search(r"(?i)(^|_|[a-z])(id|key|uuid|code|number|nr|no)$", facts.shape.name))
-        or p.distinct > 0.999 * s.filled
-    )
+    is_named = bool(re.search(r"(?i)(^|_|[a-z])(id|key|uuid|code|number|nr|no)$", facts.shape.name))
+    is_other = facts.hidden is not None or (p.meaning is not None and p.meaning.kind not in _KEY_MEANINGS)
+    looks_like_key = is_named or (p.distinct > 0.999 * s.filled and not is_other)
     if facts.shape.family not in {"integer", "text"} or not p.distinct_is_exact or s.filled < 50 or not looks_like_key:
         return
     if 0.98 * s.filled <= p.distinct < s.filled:
@@ -272,6 +272,25 @@ def _in_numbers(facts: ColumnFacts) -> Iterator[Finding]:
             s.beyond_2_53,
             show=facts.show(f"abs({c}) > 9007199254740992"),
         )
+    yield from _marker(facts)
+    if (
+        s.outliers
+        and facts.fences
+        and s.outliers <= 0.01 * s.filled
+        and not facts.profile.is_key
+        and not _is_code(facts)
+    ):
+        f = facts.fences
+        yield facts.make("outliers", "low", f"has values beyond three interquartile ranges (below {f.low:g} or above {f.high:g})", s.outliers,
+                         example=f"{s.min} … {s.max}", show=facts.show(f"{c} < {f.low!r} OR {c} > {f.high!r}"))  # fmt: skip
+    is_odd = bool(_NEVER_NEGATIVE.search(facts.shape.name))
+    if 0 < s.negatives <= (0.2 if is_odd else 0.005) * s.filled:
+        yield facts.make("few_negatives", "medium" if is_odd else "low", "has a few negative values", s.negatives,
+                         example=s.min or "", show=facts.show(f"{c} < 0"), mend=f"abs({c})")  # fmt: skip
+
+
+def _marker(facts: ColumnFacts) -> Iterator[Finding]:
+    c, s = facts.name, facts.scanned
     marked = [v for v in facts.sample.top if v.value in _MARKERS]
     for marker in marked[:1]:
         edge = (
@@ -284,27 +303,6 @@ def _in_numbers(facts: ColumnFacts) -> Iterator[Finding]:
             rows = round(marker.rows / max(1, facts.sampled_rows) * facts.rows)
             yield facts.make("marker_value", "medium", f"uses {marker.value} where a value seems to be missing", rows, example=marker.value,
                              show=facts.show(f"{c} = {marker.value}"), mend=f"nullif({c}, {marker.value})", is_exact=facts.sampled_rows == facts.rows)  # fmt: skip
-    if (
-        s.outliers
-        and facts.fences
-        and s.outliers <= 0.01 * s.filled
-        and not facts.profile.is_key
-        and not _is_code(facts)
-    ):
-        f = facts.fences
-        yield facts.make("outliers", "low", f"has values beyond three interquartile ranges (below {f.low:g} or above {f.high:g})", s.outliers,
-                         example=f"{s.min} … {s.max}", show=facts.show(f"{c} < {f.low!r} OR {c} > {f.high!r}"))  # fmt: skip
-    if (
-        s.negatives
-        and s.filled
-        and (
-            s.negatives <= 0.02 * s.filled
-            or (_NEVER_NEGATIVE.search(facts.shape.name) and s.negatives <= 0.2 * s.filled)
-        )
-    ):
-        if _NEVER_NEGATIVE.search(facts.shape.name) or s.negatives <= 0.005 * s.filled:
-            yield facts.make("few_negatives", "medium" if _NEVER_NEGATIVE.search(facts.shape.name) else "low", "has a few negative values", s.negatives,
-                             example=s.min or "", show=facts.show(f"{c} < 0"), mend=f"abs({c})")  # fmt: skip
 
 
 def _is_code(facts: ColumnFacts) -> bool:

@@ -146,7 +146,7 @@ def _look(
         scanned |= part.columns
         progress(0.15 + 0.45 * len(scanned) / len(shapes), "reading all rows")
     if counts_apart:
-        scanned |= count_keys(cursor, table, candidates, scanned)
+        scanned |= count_keys(cursor, table, shapes, candidates, scanned)
         progress(0.7, "counting keys")
     if is_whole:
         sample = replace(sample, how="all rows")

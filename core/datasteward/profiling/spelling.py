@@ -29,9 +29,11 @@ def find_variants(counted: Sequence[tuple[str, int]]) -> tuple[Variants, ...]:
 def find_slips(counted: Sequence[tuple[str, int]]) -> tuple[Variants, ...]:
     """Rare values one or two letters away from a value at least ten times as frequent.
 
-    Only words of five letters and more without digits are compared, at most 400 values.
+    Only words of five letters and more without digits are compared, at most 400 values; words of three and four letters
+    where a column has at most twelve values, and against one thirty times as frequent.
     """
-    words = [(v, n) for v, n in counted[:400] if len(v) >= 5 and not any(c.isdigit() for c in v)]
+    shortest = 3 if len(counted) <= 12 else 5
+    words = [(v, n) for v, n in counted[:400] if len(v) >= shortest and not any(c.isdigit() for c in v)]
     total = sum(n for _, n in counted)
     frequent = [(v, n) for v, n in words if n >= max(10, 0.001 * total)]
     found: dict[str, list[tuple[str, int]]] = defaultdict(list)

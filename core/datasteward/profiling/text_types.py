@@ -27,7 +27,7 @@ _BOOLEANS = (
     ("si", "no"),
     ("on", "off"),
 )
-_UNIT = re.compile(r"(-?\d+(?:[.,]\d+)?)\s*([A-Za-z%°µ]{1,6}\.?|years?|hours?|minutes?|seconds?|mins?)")
+_UNIT = re.compile(r"(-?\d+(?:[.,]\d+)?)\s*([A-Za-z%°µ]{1,10}\.?)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
