@@ -239,3 +239,76 @@ def test_the_sdk_is_not_imported_before_it_is_needed(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+CHANGE = """
+turns:
+  - calls: [{tool: propose_change, arguments: {sql: "CREATE TABLE kept AS SELECT 42 AS a"}}]
+  - when: {prompt_contains: "Decision on c1: applied"}
+    say: "It is applied."
+  - say: "It was not applied."
+"""
+
+
+def _decide(folder: Path, verdict: str) -> str:
+    """Decide on c1 as the terminal's command does after its yes."""
+    from datasteward_cli.app import Scope
+    from datasteward_cli.changes_commands import with_service
+
+    async def decide(service: Any) -> str:
+        row = await service.show("c1")
+        if verdict == "approve":
+            report = await service.approve("c1", digest=row.summary.digest, by="ada", channel="terminal")
+        else:
+            report = await service.reject("c1", by="ada", channel="terminal", comment="not now")
+        return str(report.status)
+
+    return with_service(Scope(folder, no_owner=True), decide)
+
+
+def _rows(folder: Path) -> list[Any]:
+    import duckdb
+
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
+        return connection.execute("SELECT * FROM kept").fetchall()
+
+
+def test_a_run_that_waits_ends_with_4_and_resumes_after_the_approval(folder: Path) -> None:
+    (folder / "turns.yaml").write_text(CHANGE)
+    model = ("--model", "scripted:turns.yaml")
+    waiting = run_steward(folder, "run", "--json", *model, "keep it")
+    assert (waiting.code, waiting.result["waiting"]) == (4, ["c1"])
+    assert f"--resume {waiting.result['session']}" in waiting.words
+    still = run_steward(folder, "run", "--json", *model, "--resume", waiting.result["session"])
+    assert still.code == 4
+    refused = run_steward(folder, "run", "--json", *model, "--resume", waiting.result["session"], "--approve", "c1")
+    assert refused.code == 3, "approving needs a terminal"
+    assert _decide(folder, "approve") == "applied"
+    done = run_steward(folder, "run", *model, "--resume", waiting.result["session"])
+    assert (done.code, done.out) == (0, "It is applied.\n")
+    assert _rows(folder) == [(42,)]
+
+
+def test_a_rejected_change_ends_with_3(folder: Path) -> None:
+    (folder / "turns.yaml").write_text(CHANGE)
+    model = ("--model", "scripted:turns.yaml")
+    waiting = run_steward(folder, "run", "--json", *model, "keep it")
+    _decide(folder, "reject")
+    done = run_steward(folder, "run", "--json", *model, "--resume", waiting.result["session"])
+    assert (done.code, done.result["text"]) == (3, "It was not applied.")
+
+
+def test_denying_what_waits_takes_it_out_of_the_inbox_and_ends_with_3(folder: Path) -> None:
+    (folder / "turns.yaml").write_text(CHANGE)
+    done = run_steward(folder, "run", "--json", "--model", "scripted:turns.yaml", "--on-approval", "deny", "keep it")
+    assert (done.code, done.result["waiting"]) == (3, [])
+    assert not (folder / "warehouse.duckdb").exists()
+    with pytest.raises(Exception, match="c1"):
+        _decide(folder, "approve")
+
+
+def test_a_wrong_number_fails_where_evidence_is_required(folder: Path) -> None:
+    with serve([call(LOOK), say("The total is 43 [r1]."), say("The total is 43 [r1].")]) as server:
+        done = ask(folder, server, "--json", "--require-evidence", "what is the total?")
+    assert (done.code, done.result["outcome"]) == (13, "evidence_missing")
+    assert done.result["figures"][0]["verdict"] == "not_found"
