@@ -79,7 +79,7 @@ async def _serve_http(scope: Scope, no_owner: bool, host: str, port: int, token:
     settings = scope.settings
     async with open_tools(scope.workspace, front_end="mcp", name="http", is_model=True, no_owner=no_owner) as tools:
         await serve_http(
-            build_server(tools),
+            build_server(tools, prompts_folder=scope.workspace.root / "prompts"),
             host=host,
             port=port,
             token=token,
@@ -92,11 +92,15 @@ async def _serve_http(scope: Scope, no_owner: bool, host: str, port: int, token:
 async def _serve_stdio(scope: Scope) -> None:
     """One process: the wire is moved to private descriptors first, so that nothing can print into it."""
     from datasteward.callers import Caller
+    from datasteward.changes.client_decisions import ClientDecisions
     from datasteward_cli.composition import open_local
     from datasteward_cli.stdio import open_stdio
     from datasteward_mcp.framing import serve_stream
     from datasteward_mcp.server import build_server
 
-    async with open_stdio() as (reader, writer), open_local(scope.workspace, scope.settings) as (tools, _):
+    async with open_stdio() as (reader, writer), open_local(scope.workspace, scope.settings) as (tools, services):
         who: Any = Caller(front_end="mcp", name="stdio", connection="k1", process_id=os.getppid())
-        await serve_stream(build_server(tools), reader, writer, who)
+        server = build_server(
+            tools, decisions=ClientDecisions(services.changes), prompts_folder=scope.workspace.root / "prompts"
+        )
+        await serve_stream(server, reader, writer, who)

@@ -52,10 +52,13 @@ async def _run(workspace: Workspace, settings: Settings, listener: socket.socket
     _stop_on_signals()
     async with open_local(workspace, settings) as (caller, services):
         await asyncio.sleep(0)
+        from datasteward.changes.client_decisions import ClientDecisions
         from datasteward_mcp.framing import serve_stream
         from datasteward_mcp.server import build_server
 
-        server = build_server(caller)
+        server = build_server(
+            caller, decisions=ClientDecisions(services.changes), prompts_folder=workspace.root / "prompts"
+        )
 
         async def serve_mcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: object) -> None:
             await serve_stream(server, reader, writer, who)

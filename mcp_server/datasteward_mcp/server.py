@@ -1,11 +1,14 @@
 """An MCP server over any `ToolCaller`; one server object serves every connection and both protocol eras."""
 
+import base64
 import json
 import logging
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+import anyio
 from mcp import types
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
@@ -14,6 +17,8 @@ from mcp.shared.exceptions import MCPError
 
 from datasteward.callers import Caller, Progress
 from datasteward.calling import ToolAnswer, ToolCaller, ToolDefinition
+from datasteward_mcp.asking import ASKED_OF, Asking, Decisions
+from datasteward_mcp.prompting import get_prompt, list_prompts
 from datasteward_prompts.texts import read_text
 
 logger = logging.getLogger(__name__)
@@ -27,9 +32,15 @@ INVALID_PARAMS = -32602
 Context = ServerRequestContext[Any]
 
 
-def build_server(tools: ToolCaller) -> Server[Any]:
-    """The server; its lifespan state is the connection's `Caller` (None over HTTP)."""
-    face = _Face(tools)
+def build_server(
+    tools: ToolCaller, *, decisions: Decisions | None = None, prompts_folder: Path | None = None
+) -> Server[Any]:
+    """The server; its lifespan state is the connection's `Caller` (None over HTTP).
+
+    With `decisions` the client's user is asked about changes that may be decided in the client; without, every change
+    waits for the inbox. `prompts_folder` holds the workspace's own prompts.
+    """
+    face = _Face(tools, decisions, prompts_folder)
     return Server(
         NAME,
         version=version("datasteward"),
@@ -42,6 +53,8 @@ def build_server(tools: ToolCaller) -> Server[Any]:
         on_list_resources=face.list_resources,
         on_list_resource_templates=face.list_resource_templates,
         on_read_resource=face.read_resource,
+        on_list_prompts=face.list_prompts,
+        on_get_prompt=face.get_prompt,
         on_completion=face.complete,
     )
 
@@ -49,19 +62,49 @@ def build_server(tools: ToolCaller) -> Server[Any]:
 class _Face:
     """The handlers, one method a request."""
 
-    def __init__(self, tools: ToolCaller) -> None:
+    def __init__(self, tools: ToolCaller, decisions: Decisions | None, prompts_folder: Path | None) -> None:
         self._tools = tools
+        self._asking = Asking(decisions) if decisions is not None else None
+        self._prompts_folder = prompts_folder
         self._listing = [_tool(d) for d in tools.definitions()]
 
     async def list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         return types.ListToolsResult(tools=self._listing)
 
-    async def call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call_tool(
+        self, context: Context, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        caller = caller_of(context)
+        by = f"{caller.front_end}:{caller.name}"
+        if self._asking is not None and params.name in ASKED_OF and params.request_state:
+            decided = await self._asking.take_answer(params, by)
+            if decided is not None:
+                return await self._status(decided, caller)
+
         async def report(progress: Progress) -> None:
             await context.session.report_progress(progress.done, progress.total, progress.message or None)
 
-        answer = await self._tools.call(params.name, params.arguments, caller_of(context), report)
+        answer = await self._tools.call(params.name, params.arguments, caller, report)
+        change = answer.structured.get("change")
+        is_waiting = not answer.is_error and answer.structured.get("status") == "waiting"
+        if self._asking is not None and params.name in ASKED_OF and is_waiting and isinstance(change, str):
+            if (asked := await self._asking.ask(context, params, change, by)) is not None:
+                return asked
+            if self._asking.can_ask(context):
+                return await self._status(change, caller)
+        return await anyio.to_thread.run_sync(tool_result, answer)
+
+    async def _status(self, change: str, caller: Caller) -> types.CallToolResult:
+        answer = await self._tools.call("change_status", {"change": change, "wait_seconds": 0}, caller)
         return tool_result(answer)
+
+    async def list_prompts(
+        self, context: Context, params: types.PaginatedRequestParams | None
+    ) -> types.ListPromptsResult:
+        return await anyio.to_thread.run_sync(list_prompts, self._prompts_folder)
+
+    async def get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        return await anyio.to_thread.run_sync(get_prompt, self._prompts_folder, params)
 
     async def list_resources(
         self, context: Context, params: types.PaginatedRequestParams | None
@@ -131,9 +174,14 @@ class _Face:
 
 
 def tool_result(answer: ToolAnswer) -> types.CallToolResult:
-    """An answer as MCP carries it: compact text and the same facts as structured content."""
+    """An answer as MCP carries it: compact text, a picture if one was drawn, and the same facts as structured content."""
+    content: list[types.ContentBlock] = [types.TextContent(type="text", text=answer.text)]
+    picture = answer.structured.get("picture")
+    if not answer.is_error and isinstance(picture, str) and picture.endswith(".png"):
+        data = base64.b64encode(Path(picture).read_bytes()).decode()
+        content.append(types.ImageContent(type="image", data=data, mime_type="image/png"))
     return types.CallToolResult(
-        content=[types.TextContent(type="text", text=answer.text)],
+        content=content,
         structured_content=None if answer.is_error else dict(answer.structured),
         is_error=answer.is_error,
     )

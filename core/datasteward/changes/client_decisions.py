@@ -1,0 +1,45 @@
+"""Decisions of a person who sits at an MCP client: only for what policy lets them decide there, on an exact digest."""
+
+from dataclasses import dataclass
+
+from datasteward.changes.render import render_report
+from datasteward.changes.service import ChangeReport, ChangeService
+from datasteward.errors import ToolError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientQuestion:
+    """What the person is shown and what an approval of it names."""
+
+    change: str
+    digest: str
+    message: str
+
+
+class ClientDecisions:
+    """Asks about waiting changes and records the answers; whatever may not be decided in a client is not asked."""
+
+    def __init__(self, service: ChangeService) -> None:
+        self._service = service
+
+    async def question(self, change: str) -> ClientQuestion | None:
+        """The question about a waiting change, or None when it has to wait for the inbox."""
+        report = await self._service.status(change)
+        if not self._service.can_elicit(report):
+            return None
+        return ClientQuestion(change=report.change, digest=report.digest, message=_message(report))
+
+    async def answer(self, change: str, digest: str, *, is_approved: bool, comment: str, by: str) -> str:
+        """Record the decision and carry it out; a sentence when it came too late or no longer fits, else empty."""
+        try:
+            if is_approved:
+                await self._service.approve(change, digest=digest, by=by, channel="elicitation", comment=comment)
+            else:
+                await self._service.reject(change, by=by, channel="elicitation", comment=comment, digest=digest)
+        except ToolError as error:
+            return str(error)
+        return ""
+
+
+def _message(report: ChangeReport) -> str:
+    return f"Apply {report.change}? This is its real effect, measured and rolled back:\n\n{render_report(report, with_rows=True)}"
