@@ -95,14 +95,13 @@ class Agent:
 
     async def events(self, prompt: str | None, *, approvals: tuple[str, ...] = ()) -> AsyncIterator[Event]:
         """The events of a run as they happen, the last a `RunEnded`. Leaving the iteration cancels the run."""
-        queue: asyncio.Queue[Event] = asyncio.Queue()
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
         task = asyncio.create_task(self.run(prompt, queue.put_nowait, approvals=approvals))
+        task.add_done_callback(lambda _: queue.put_nowait(None))
         try:
-            while True:
-                event = await queue.get()
+            while (event := await queue.get()) is not None:
                 yield event
-                if isinstance(event, RunEnded):
-                    return
+            task.result()
         finally:
             self.cancel()
             await asyncio.wait({task}, timeout=ABANDONED_SECONDS)

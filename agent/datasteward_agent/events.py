@@ -54,7 +54,6 @@ class RunStarted(BaseEvent):
     mode: Mode
     tools: tuple[str, ...]
     resumed: bool = False
-    program_version: str = ""
 
 
 class UserSaid(BaseEvent):

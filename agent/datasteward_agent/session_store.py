@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from datasteward.errors import ToolError
-from datasteward.file_lock import lock_descriptor, try_lock_descriptor, unlock_descriptor
+from datasteward.file_lock import try_lock_descriptor, unlock_descriptor
 from datasteward.state import StateDatabase
 from datasteward_agent.events import Event, ModelSaid, QueryRan, RunEnded, ToolReturned, UserSaid, parse_event
 from datasteward_agent.session_state import SessionState, build_state
@@ -71,13 +71,20 @@ class Session:
     """One open session: its state, and the only writer of its file."""
 
     def __init__(
-        self, session_id: str, path: Path, descriptor: int, state: SessionState, clock: Callable[[], datetime]
+        self,
+        path: Path,
+        state: SessionState,
+        clock: Callable[[], datetime],
+        *,
+        descriptor: int = -1,
+        lock_descriptor: int = -1,
     ) -> None:
-        self.session_id = session_id
+        self.session_id = path.stem
         self.path = path
         self.state = state
         self.parent: str | None = None
         self._descriptor = descriptor
+        self._lock_descriptor = lock_descriptor
         self._clock = clock
         self._secrets: tuple[str, ...] = ()
 
@@ -112,9 +119,10 @@ class Session:
     def close(self) -> None:
         """Let another process open the session."""
         if self._descriptor >= 0:
-            unlock_descriptor(self._descriptor)
             os.close(self._descriptor)
-            self._descriptor = -1
+            unlock_descriptor(self._lock_descriptor)
+            os.close(self._lock_descriptor)
+            self._descriptor = self._lock_descriptor = -1
 
 
 def scrub(text: str, hidden: tuple[str, ...]) -> str:
@@ -182,7 +190,7 @@ class SessionStore:
         missing = [p.stem for p in self.folder.glob("s-*.jsonl") if _ID.match(p.stem) and p.stem not in known]
         for session_id in missing:
             events = self.read(session_id)
-            quiet = Session(session_id, self._path(session_id), -1, build_state(events), self._clock)
+            quiet = Session(self._path(session_id), build_state(events), self._clock)
             with self._connect(write=True) as connection:
                 _write_index(connection, quiet, events[0].at if events else "", events)
         return len(missing)
@@ -239,22 +247,31 @@ class SessionStore:
     def _open(self, session_id: str, *, is_new: bool) -> Session:
         path = self.folder / f"{session_id}.jsonl"
         flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0) | (os.O_CREAT | os.O_EXCL if is_new else 0)
-        descriptor = os.open(path, flags, 0o600)
+        lock = self._lock(session_id)
         try:
-            if is_new:
-                lock_descriptor(descriptor)
-            elif not try_lock_descriptor(descriptor):
-                raise ToolError(
-                    f"Session {session_id} is open in another process.",
-                    code="busy",
-                    hint="End that run, or go on in a copy of it with --fork.",
-                )
-            _cut_torn_line(descriptor)
-            state = build_state(list(_read_events(path)))
+            descriptor = os.open(path, flags, 0o600)
+            try:
+                _cut_torn_line(descriptor)
+                state = build_state(list(_read_events(path)))
+            except BaseException:
+                os.close(descriptor)
+                raise
         except BaseException:
-            os.close(descriptor)
+            os.close(lock)
             raise
-        return Session(session_id, path, descriptor, state, self._clock)
+        return Session(path, state, self._clock, descriptor=descriptor, lock_descriptor=lock)
+
+    def _lock(self, session_id: str) -> int:
+        """A file of its own is locked, because a lock on the log would keep readers out on some systems."""
+        descriptor = os.open(self.folder / f"{session_id}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        if try_lock_descriptor(descriptor):
+            return descriptor
+        os.close(descriptor)
+        raise ToolError(
+            f"Session {session_id} is open in another process.",
+            code="busy",
+            hint="End that run, or go on in a copy of it with --fork.",
+        )
 
     @contextmanager
     def _connect(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:

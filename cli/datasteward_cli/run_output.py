@@ -20,6 +20,7 @@ from datasteward_agent.events import (
     ToolReturned,
 )
 from datasteward_agent.fencing import show_hidden
+from datasteward_agent.session_store import scrub
 from datasteward_cli.exit_codes import ExitCode
 from datasteward_cli.run_settings import OutputForm
 
@@ -47,8 +48,15 @@ class RunWriter:
     """Takes the events of a run; the result is always the last thing on stdout and is flushed."""
 
     def __init__(
-        self, form: OutputForm, *, is_quiet: bool = False, out: TextIO | None = None, words: TextIO | None = None
+        self,
+        form: OutputForm,
+        *,
+        is_quiet: bool = False,
+        hidden: tuple[str, ...] = (),
+        out: TextIO | None = None,
+        words: TextIO | None = None,
     ) -> None:
+        self._hidden = hidden
         self._form = form
         self._is_quiet = is_quiet
         self._out = out or sys.stdout
@@ -67,11 +75,11 @@ class RunWriter:
 
     def say(self, text: str) -> None:
         """Words for a person."""
-        print(show_hidden(text), file=self._words, flush=True)
+        print(scrub(show_hidden(text), self._hidden), file=self._words, flush=True)
 
     def print_line(self, line: str) -> None:
         """A line of data."""
-        self._out.write(line + "\n")
+        self._out.write(scrub(line, self._hidden) + "\n")
         self._out.flush()
 
     def _narrate(self, event: Event) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -24,7 +25,7 @@ from datasteward_agent.core_toolset import (
     has_tool,
 )
 from datasteward_agent.events import Outcome, PlanDecided, PlanSubmitted, RunEnded, UserSaid
-from datasteward_agent.models.choosing import DEFAULT_MODEL, MissingKey, open_model
+from datasteward_agent.models.choosing import DEFAULT_MODEL, KEY_VARIABLE, MissingKey, open_model
 from datasteward_agent.models.port import Model
 from datasteward_agent.plans import parse_plan
 from datasteward_agent.run_context import AgentOptions
@@ -41,6 +42,10 @@ from datasteward_prompts.loading import load_prompt, render_prompt
 logger = logging.getLogger(__name__)
 
 
+class Terminated(BaseException):
+    """SIGTERM came while the agent was not yet, or no longer, there to be told."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backing:
     """What a run stands on: tools, and the desk and the checker if the workspace has them."""
@@ -55,9 +60,10 @@ def run_headless(scope: Scope, flags: RunFlags) -> ExitCode:
 
     Raises `ConfigError` for wrong usage, before anything ran.
     """
-    writer = RunWriter(flags.form, is_quiet=flags.is_quiet)
+    writer = RunWriter(flags.form, is_quiet=flags.is_quiet, hidden=known_secrets())
     options, prompt = build_options(flags), read_prompt(flags)
     try:
+        _catch_termination()
         approve_changes(scope, flags.approve)
         ended = asyncio.run(_run(scope, flags, options, prompt, writer))
     except DatastewardError as error:
@@ -66,10 +72,29 @@ def run_headless(scope: Scope, flags: RunFlags) -> ExitCode:
         ended = _broken(_outcome_of(error), error.message, error.hint, flags, writer)
     except KeyboardInterrupt:
         ended = _broken("interrupted", None, None, flags, writer)
+    except Terminated:
+        ended = _broken("terminated", None, None, flags, writer)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.INTERNAL
     except Exception as error:
         logger.exception("the run failed")
         ended = _broken("failed", f"internal: {type(error).__name__}: {error}", None, flags, writer)
     return EXIT_CODES[ended.outcome]
+
+
+def known_secrets() -> tuple[str, ...]:
+    """What must never be printed, whoever says it."""
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    return (key,) if len(key) >= 8 else ()
+
+
+def _catch_termination() -> None:
+    def terminate(_number: int, _frame: object) -> None:
+        raise Terminated
+
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGTERM, terminate)
 
 
 @asynccontextmanager
@@ -149,7 +174,8 @@ async def _run(scope: Scope, flags: RunFlags, options: AgentOptions, prompt: str
             await asyncio.to_thread(store.index, session)
             if flags.out is not None:
                 events = store.read(session.session_id)
-                write_run_files(flags.out, ended, events, workspace.results_folder)
+                kept = next((e for e in reversed(events) if isinstance(e, RunEnded)), ended)
+                write_run_files(flags.out, kept, events, workspace.results_folder)
         finally:
             session.close()
             await asyncio.wait({warming}, timeout=5)

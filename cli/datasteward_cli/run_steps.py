@@ -14,7 +14,7 @@ from datasteward_agent.session_store import Session, SessionStore
 from datasteward_cli.app import Scope
 from datasteward_cli.exit_codes import ExitCode
 from datasteward_cli.run_output import EXIT_CODES, RunWriter
-from datasteward_cli.run_session import Backing, drive, open_backing, open_store
+from datasteward_cli.run_session import Backing, drive, known_secrets, open_backing, open_store
 from datasteward_cli.run_settings import RunFlags, build_options
 
 
@@ -60,7 +60,7 @@ class _Steps:
         if self._session is None or step.new_session:
             self._close(store)
             self._session = store.create()
-        writer = RunWriter(self._flags.form, is_quiet=self._flags.is_quiet)
+        writer = RunWriter(self._flags.form, is_quiet=self._flags.is_quiet, hidden=known_secrets())
         model = open_model(self._flags.model, base_url=self._flags.base_url)
         ended = await drive(model, self._session, self._options, backing, step.prompt, (), writer)
         faults = find_failures(step.expect, ended, writer.events)

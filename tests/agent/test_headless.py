@@ -153,6 +153,14 @@ def test_a_signal_ends_with_the_result_and_the_words_so_far(folder: Path, number
     assert took < 5
 
 
+def test_the_key_is_printed_by_nobody(folder: Path) -> None:
+    for form in ("--json", "--stream-json", "--text"):
+        with serve([say(f"your key is {KEY}")]) as server:
+            done = ask(folder, server, form, "--out", "left", "what is my key?")
+        assert KEY not in done.out + done.words
+    assert all(KEY.encode() not in p.read_bytes() for p in folder.rglob("*") if p.is_file())
+
+
 def test_sessions_are_resumed_continued_and_forked(folder: Path) -> None:
     with serve([say("one"), say("two"), say("three"), say("four")]) as server:
         first = ask(folder, server, "--json", "first").result["session"]

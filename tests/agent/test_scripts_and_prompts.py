@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.agent_runs import open_store, options, run_once, scripted
+from tests.support.agent_runs import messages_model, open_store, options, run_once, scripted
 from tests.support.duck_toolset import DuckToolset
+from tests.support.messages_server import Reply, call, say, serve, tool
 
 from datasteward.errors import ConfigError
 from datasteward_agent.agent import Agent
 from datasteward_agent.limits import Budget, Price, Spending, Usage, cap_output_tokens, find_price, find_spent_bound
 from datasteward_agent.models.choosing import MissingKey, open_model
+from datasteward_agent.models.probing import probe_model
 from datasteward_agent.models.scripted import open_script
 from datasteward_agent.plans import Plan, PlanStep, find_deviations, parse_plan
 from datasteward_agent.retrying import RetryPolicy
@@ -161,3 +163,11 @@ def test_a_plan_names_what_it_grants(tmp_path: Path) -> None:
     assert parse_plan(plan.model_dump_json(), "x") == plan
     with pytest.raises(ConfigError, match="steps"):
         parse_plan('{"goal": "g", "steps": []}', "plan.json")
+
+
+@pytest.mark.anyio
+async def test_a_probe_tells_whether_a_server_answers_and_calls_tools() -> None:
+    with serve([call(tool("report_ready", ready=True)), say("I can't."), Reply(status=401, error="authentication_error")]) as server:
+        reports = [await probe_model(messages_model(server.url)) for _ in range(3)]
+    assert [(r.answers, r.calls_tools) for r in reports] == [(True, True), (True, False), (False, False)]
+    assert reports[2].fault == "auth"

@@ -22,7 +22,7 @@ _MARK = {"type": "ephemeral"}
 
 def build_request(model_name: str, request: ModelRequest, profile: Profile, limits: ModelLimits) -> dict[str, Any]:
     """Keyword arguments for `messages.stream`; nothing the profile or the model does not know is among them."""
-    messages = [_message(m, profile) for m in request.messages]
+    messages = _join_neighbours([_message(m, profile) for m in request.messages])
     body: dict[str, Any] = {
         "model": model_name,
         "max_tokens": min(request.max_output_tokens, limits.output_tokens),
@@ -79,6 +79,17 @@ def _message(message: Message, profile: Profile) -> dict[str, Any]:
     blocks = [_assistant_block(p) for p in parts]
     kept = [b for b in blocks if not (b["type"] == "text" and not b["text"].strip())]
     return {"role": "assistant", "content": kept or [{"type": "text", "text": "(no words)"}]}
+
+
+def _join_neighbours(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Messages with roles in turn: some servers' chat templates refuse two of one role in a row."""
+    joined: list[dict[str, Any]] = []
+    for message in messages:
+        if joined and joined[-1]["role"] == message["role"]:
+            joined[-1]["content"].extend(message["content"])
+        else:
+            joined.append(message)
+    return joined
 
 
 def _is_plain(part: AssistantPart) -> bool:
