@@ -104,13 +104,13 @@ def _run(python: str, what: str, path: Path) -> dict[str, object]:
 
 
 def _make_peer(folder: Path, packages: list[str]) -> str | None:
+    """The Python of a virtual environment with `packages`, or None when they do not install."""
     python = folder / "bin" / "python"
-    made = subprocess.run(["uv", "venv", "-q", str(folder)], capture_output=True, check=False)
-    if made.returncode == 0:
-        made = subprocess.run(
-            ["uv", "pip", "install", "-q", "--python", str(python), *packages], capture_output=True, check=False
-        )
-    return str(python) if made.returncode == 0 else None
+    install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages]
+    for command in ([sys.executable, "-m", "venv", str(folder)], install):
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            return None
+    return str(python)
 
 
 def main() -> None:
@@ -141,7 +141,7 @@ def main() -> None:
                 peers[name] = python
             else:
                 print(f"{name}: does not install here, skipped")
-    for path in (p for p in (parquet, text) if p.exists()):
+    for path in (p for p in (parquet, text) if p.exists() and p.stat().st_size):
         print(f"{path.name}: {path.stat().st_size / 1e6:.0f} MB")
         for name, python in peers.items():
             print(f"  {name:10} {_run(python, name, path)}", flush=True)

@@ -12,7 +12,7 @@ SNIFF_LINES = 150
 _USUAL = (",", ";", "\t", "|")
 _UNUSUAL = (":", " ", "^", "~", "\x1f", "\x01", "#", "/", "*", "!", "&", "$", "%", "=", "@", "§", "¦")
 _LONG = ("||", "::", ";;", "|~|", "~|~", "<>", "##", "  ")
-_LIKING = {",": 1.0, ";": 0.99, "\t": 1.0, "|": 0.98, ":": 0.75, " ": 0.6, "/": 0.5, "=": 0.6}
+_LIKING = {",": 1.0, ";": 0.99, "\t": 1.0, "|": 0.98, ":": 0.6, " ": 0.5, "/": 0.5, "=": 0.6}
 _TYPED = re.compile(
     r"[-+]?[\d.,' ]*\d[%€$£]?|[€$£]\s?-?[\d.,]+|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d\d(:\d\d(\.\d+)?)?Z?)?"
     r"|\d{1,2}:\d\d(:\d\d)?( ?[AaPp][Mm])?|https?://\S+|\S+@\S+\.\w+|(?i:true|false|yes|no|n/?a|null|none|-)"
@@ -93,7 +93,7 @@ def sniff_dialect(lines: list[str], newlines: Newlines, fixed: Dialect | None = 
     scored = sorted((_score(d, sample) for d in _candidates(sample, fixed)), key=lambda s: -s.score)
     best = scored[0]
     if not (fixed and fixed.delimiter) and best.dialect.delimiter not in _USUAL and _is_doubtful(best):
-        best = _score(Dialect(delimiter=","), sample)
+        best = _score(Dialect(delimiter=absent_delimiter(sample)), sample)
     rival = next((s for s in scored[1:] if s.dialect.delimiter != best.dialect.delimiter), None)
     ratio = rival.score / best.score if rival and best.score else 0.0
     dialect = replace(
@@ -105,6 +105,11 @@ def sniff_dialect(lines: list[str], newlines: Newlines, fixed: Dialect | None = 
         rival=rival.dialect if rival and ratio > 0.85 else None,
         rival_ratio=ratio,
     )
+
+
+def absent_delimiter(lines: list[str]) -> str:
+    """A delimiter that keeps every line whole, for text of one column."""
+    return next((d for d in (",", "\x1f", "\x1e") if not any(d in line for line in lines)), "\x1d")
 
 
 def _is_doubtful(best: _Scored) -> bool:
@@ -163,12 +168,14 @@ def _score(dialect: Dialect, lines: list[str]) -> _Scored:
     if not records:
         return _Scored(dialect=dialect, score=0.0, records=records)
     widths = Counter(len(r.fields) for r in records)
-    evenness = sum((n / len(records)) ** 2 * (w - 1) / w for w, n in widths.items())
+    evenness = sum((n / len(records)) ** 2 * ((w - 1) / w) ** 0.5 for w, n in widths.items())
     width = max(widths, key=lambda w: (widths[w], w))
     cleanness = _cleanness([r for r in records if len(r.fields) == width], dialect)
     flaws = sum(1 for r in records if r.flaw) / len(records)
     longest = max(r.raw.count("\n") for r in records)
-    score = max(evenness, 0.001) * cleanness * (1 - 0.6 * flaws) * _LIKING.get(dialect.delimiter, 0.7)
+    score = max(evenness, 0.001) * cleanness * max(0.05, 1 - 1.5 * flaws) * _LIKING.get(dialect.delimiter, 0.7)
+    if dialect.delimiter not in _USUAL and len(records[0].fields) == 1 < width:
+        score *= 0.6
     if longest > 20:
         score *= 0.6
     if len(dialect.delimiter) > 1:
@@ -192,6 +199,8 @@ def _cell_worth(cell: str, dialect: Dialect) -> float:
         return 0.75 if len(cell) > 1 and cell[0] == cell[-1] == '"' and dialect.quote == "" else 0.25
     if _TYPED.fullmatch(cell):
         return 1.0
+    if ' "' in cell or '" ' in cell:
+        return 0.5
     if "\\" in cell and dialect.escape != "\\":
         return 0.6
     if _FOREIGN.search(cell):

@@ -9,7 +9,15 @@ from pathlib import Path
 from datasteward.errors import ToolError
 from datasteward.intake.compression import find_compression, open_plain, read_head, zip_members
 from datasteward.intake.containers import list_sheets, list_sqlite_tables
-from datasteward.intake.dialect import Newlines, Sniffed, find_newlines, sniff_dialect, sniff_plain, split_lines
+from datasteward.intake.dialect import (
+    Newlines,
+    Sniffed,
+    absent_delimiter,
+    find_newlines,
+    sniff_dialect,
+    sniff_plain,
+    split_lines,
+)
 from datasteward.intake.encoding import guess_encoding
 from datasteward.intake.layout import Table, find_table, name_columns
 from datasteward.intake.model import (
@@ -148,7 +156,15 @@ def _inspect_delimited(base: Intake, head: bytes) -> Intake:
     newlines = find_newlines(text)
     lines = split_lines(text, newlines)[o.skip_rows or 0 :]
     sniffed = sniff_dialect(_spread(lines), newlines, _fixed_dialect(o))
+    if o.delimiter is None and _is_one_column(sniffed):
+        whole_lines = Dialect(delimiter=absent_delimiter(lines), quote='"', escape='"')
+        sniffed = sniff_dialect(_spread(lines), newlines, whole_lines)
     return _lay_out(base, encoding, newlines, lines, sniffed, is_whole)
+
+
+def _is_one_column(sniffed: Sniffed) -> bool:
+    """Whether the table is one column though a few lines hold the delimiter."""
+    return any(len(r.fields) > 1 for r in sniffed.records) and find_table(sniffed.records).width == 1
 
 
 def decode_sample(data: bytes, encoding: Encoding) -> str:

@@ -131,7 +131,7 @@ def _guess_header(body: list[list[str]], width: int) -> tuple[int, str]:
         return _extra_header_rows(body, typed, width), ""
     if typed and votes_against > votes_for:
         if _is_year_header(first, rest):
-            return 1, ""
+            return _extra_header_rows(body, typed, width), ""
         certain = votes_against >= 2 or len(rest) > 3
         return 0, "" if certain else "It is uncertain whether the first row is a header; it was read as data."
     if votes_for and votes_for == votes_against:

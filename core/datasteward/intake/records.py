@@ -133,8 +133,8 @@ class RecordReader:
                 stray = True
             stop = self._find_delimiter(text, position)
             field = text[position:] if stop < 0 else text[position:stop]
-            if quote and quote in field:
-                stray = stray or closes
+            if quote and closes and _has_edge_quote(field, quote):
+                stray = True
             fields.append(self._unescape_bare(field))
             if stop < 0:
                 return _Cut(fields, has_stray_quote=stray)
@@ -162,3 +162,9 @@ class RecordReader:
             if quote:
                 field = field.replace(escape + quote, quote)
         return field.lstrip(" ") if self.dialect.skip_initial_space else field
+
+
+def _has_edge_quote(field: str, quote: str) -> bool:
+    """Whether a bare field begins or ends with a quote, an inch mark after a figure left out."""
+    text = field.strip()
+    return text.startswith(quote) or (text.endswith(quote) and not text[-2:-1].isdigit())
