@@ -62,6 +62,7 @@ class RunWriter:
         self._out = out or sys.stdout
         self._words = words or sys.stderr
         self.events: list[Event] = []
+        self.is_broken = False
 
     def take(self, event: Event) -> None:
         """One event, as it happens."""
@@ -78,9 +79,14 @@ class RunWriter:
         print(scrub(show_hidden(text), self._hidden), file=self._words, flush=True)
 
     def print_line(self, line: str) -> None:
-        """A line of data."""
-        self._out.write(scrub(line, self._hidden) + "\n")
-        self._out.flush()
+        """A line of data; `is_broken` tells afterwards that nobody reads any more."""
+        if self.is_broken:
+            return
+        try:
+            self._out.write(scrub(line, self._hidden) + "\n")
+            self._out.flush()
+        except BrokenPipeError:
+            self.is_broken = True
 
     def _narrate(self, event: Event) -> None:
         match event:

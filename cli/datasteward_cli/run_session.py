@@ -24,7 +24,7 @@ from datasteward_agent.core_toolset import (
     ToolsetEvidence,
     has_tool,
 )
-from datasteward_agent.events import Outcome, PlanDecided, PlanSubmitted, RunEnded, UserSaid
+from datasteward_agent.events import Event, Outcome, PlanDecided, PlanSubmitted, RunEnded, UserSaid
 from datasteward_agent.models.choosing import DEFAULT_MODEL, KEY_VARIABLE, MissingKey, open_model
 from datasteward_agent.models.port import Model
 from datasteward_agent.plans import parse_plan
@@ -74,12 +74,12 @@ def run_headless(scope: Scope, flags: RunFlags) -> ExitCode:
         ended = _broken("interrupted", None, None, flags, writer)
     except Terminated:
         ended = _broken("terminated", None, None, flags, writer)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.INTERNAL
     except Exception as error:
         logger.exception("the run failed")
         ended = _broken("failed", f"internal: {type(error).__name__}: {error}", None, flags, writer)
+    if writer.is_broken:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.INTERNAL
     return EXIT_CODES[ended.outcome]
 
 
@@ -211,8 +211,14 @@ async def drive(
     with contextlib.suppress(NotImplementedError):
         loop.add_signal_handler(signal.SIGINT, agent.cancel, "interrupted")
         loop.add_signal_handler(signal.SIGTERM, agent.cancel, "terminated")
+
+    def take(event: Event) -> None:
+        writer.take(event)
+        if writer.is_broken:
+            agent.cancel()
+
     try:
-        return await agent.run(prompt, writer.take, approvals=approvals)
+        return await agent.run(prompt, take, approvals=approvals)
     finally:
         await agent.close()
         with contextlib.suppress(NotImplementedError):

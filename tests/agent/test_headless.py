@@ -161,6 +161,16 @@ def test_the_key_is_printed_by_nobody(folder: Path) -> None:
     assert all(KEY.encode() not in p.read_bytes() for p in folder.rglob("*") if p.is_file())
 
 
+def test_a_reader_that_goes_away_ends_the_run_without_success_or_noise(folder: Path) -> None:
+    (folder / "turns.yaml").write_text(TURNS)
+    with start_steward(folder, "run", "--stream-json", "--model", "scripted:turns.yaml", "go") as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        words = process.stderr.read()
+        assert process.wait(30) == 1
+    assert "Traceback" not in words
+
+
 def test_sessions_are_resumed_continued_and_forked(folder: Path) -> None:
     with serve([say("one"), say("two"), say("three"), say("four")]) as server:
         first = ask(folder, server, "--json", "first").result["session"]

@@ -167,7 +167,9 @@ def test_a_plan_names_what_it_grants(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_a_probe_tells_whether_a_server_answers_and_calls_tools() -> None:
-    with serve([call(tool("report_ready", ready=True)), say("I can't."), Reply(status=401, error="authentication_error")]) as server:
+    with serve(
+        [call(tool("report_ready", ready=True)), say("I can't."), Reply(status=401, error="authentication_error")]
+    ) as server:
         reports = [await probe_model(messages_model(server.url)) for _ in range(3)]
     assert [(r.answers, r.calls_tools) for r in reports] == [(True, True), (True, False), (False, False)]
     assert reports[2].fault == "auth"
