@@ -119,7 +119,10 @@ def rich(template: ChangesWorkspace, tmp_path: Path) -> ChangesWorkspace:
     return workspace
 
 
-@pytest.mark.parametrize("case", CASES, ids=[c.sql[:50] for c in CASES])
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, id=c.sql[:50], marks=[] if n % 3 == 0 else [pytest.mark.slow]) for n, c in enumerate(CASES)],
+)
 async def test_counts_are_exact_and_undo_restores_the_fingerprint(rich: ChangesWorkspace, case: Case) -> None:
     service, before = rich.service(), rich.fingerprint()
     report = await service.propose(case.sql, requested_by="t")

@@ -67,7 +67,7 @@ def approve(workspace: ChangesWorkspace, report: ChangeReport) -> ChangeReport:
     return asyncio.run(service.approve(report.change, digest=report.digest, by="ada", channel="terminal"))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sql=SCRIPTS)
 def test_previewed_counts_are_the_effect_and_undo_restores_it(sql: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -26,9 +26,9 @@ def service(workspace: ChangesWorkspace) -> ChangeService:
     "sql",
     [
         "INSERT INTO orders SELECT * FROM 'data/new.csv'",
-        "INSERT INTO orders FROM read_csv('data/new.csv')",
-        "COPY orders FROM 'data/new.csv'",
-        "INSERT INTO orders SELECT * FROM new",
+        pytest.param("INSERT INTO orders FROM read_csv('data/new.csv')", marks=pytest.mark.slow),
+        pytest.param("COPY orders FROM 'data/new.csv'", marks=pytest.mark.slow),
+        pytest.param("INSERT INTO orders SELECT * FROM new", marks=pytest.mark.slow),
         "CREATE TABLE fresh AS SELECT * FROM new",
     ],
 )
@@ -70,27 +70,26 @@ async def test_a_file_is_converted_to_another_format(workspace: ChangesWorkspace
     assert (workspace.root / "data" / "new.parquet").read_bytes()[:4] == b"PAR1"
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "SELECT 1",
-        "COPY orders TO '/tmp/steal.csv'",
-        "COPY orders TO '.steward/state.sqlite'",
-        "COPY orders TO 'warehouse.duckdb'",
-        "ATTACH 'x.duckdb'",
-        "DELETE FROM _steward.receipts",
-        "DROP SCHEMA _steward CASCADE",
-        "INSERT INTO orders SELECT * FROM read_csv('/etc/passwd')",
-        "COMMIT; DELETE FROM orders",
-        "SET threads = 1",
-    ],
+REFUSED = (
+    "SELECT 1",
+    "COPY orders TO '/tmp/steal.csv'",
+    "COPY orders TO '.steward/state.sqlite'",
+    "COPY orders TO 'warehouse.duckdb'",
+    "ATTACH 'x.duckdb'",
+    "DELETE FROM _steward.receipts",
+    "DROP SCHEMA _steward CASCADE",
+    "CREATE TABLE _steward.mine (a INTEGER)",
+    "INSERT INTO orders SELECT * FROM read_csv('/etc/passwd')",
+    "COMMIT; DELETE FROM orders",
+    "SET threads = 1",
 )
-async def test_what_may_not_be_proposed_is_refused(
-    workspace: ChangesWorkspace, service: ChangeService, sql: str
-) -> None:
-    first = await service.propose("INSERT INTO orders SELECT * FROM new", requested_by="t")
-    await apply(service, first)
+
+
+async def test_what_may_not_be_proposed_is_refused(workspace: ChangesWorkspace) -> None:
+    service = workspace.service(with_gate=True)
+    await apply(service, await service.propose("DELETE FROM orders WHERE id = 1", requested_by="t"))
     before = workspace.fingerprint()
-    with pytest.raises(ToolError):
-        await service.propose(sql, requested_by="t")
+    for sql in REFUSED:
+        with pytest.raises(ToolError):
+            await service.propose(sql, requested_by="t")
     assert (workspace.fingerprint(), workspace.receipts()) == (before, ["c1"])
