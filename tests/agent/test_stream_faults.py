@@ -1,5 +1,6 @@
 """Every way a model's stream can go wrong, over real HTTP with the real client."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +179,29 @@ async def test_thinking_is_shown_and_sent_back_unchanged(tmp_path: Path) -> None
 async def test_what_a_failed_attempt_had_said_is_not_part_of_the_conversation(tmp_path: Path) -> None:
     _, seen, _ = await _run(tmp_path, [say("wrong start", cut_after=5), GOOD])
     assert [e.message.text for e in seen.of(ModelSaid)] == ["All is well."]
+
+
+@pytest.mark.parametrize("fault", ["cut_after", "end_after", "error_after", "garbage_after"])
+async def test_wherever_a_stream_breaks_the_call_runs_once_and_the_answer_comes(tmp_path: Path, fault: str) -> None:
+    whole = Reply(content=(thinking("hm"), text("I look."), tool("run_query", sql="SELECT 1 AS a")))
+    for place in range(len(fault) % 3, 23, 3):
+        broken = dataclasses.replace(whole, **{fault: place})
+        tools = DuckToolset()
+        with serve([broken, whole, GOOD, GOOD]) as server, open_store(tmp_path) as store:
+            session = store.create()
+            agent = Agent(model=messages_model(server.url), toolset=tools, session=session, options=options())
+            ended, _ = await run_once(agent, "go")
+            session.close()
+        assert (ended.outcome, ended.text) == ("done", "All is well."), place
+        assert len(tools.calls) == 1, place
+
+
+async def test_blocks_of_kinds_to_come_are_passed_over(tmp_path: Path) -> None:
+    ended, _, _ = await _run(tmp_path, [Reply(content=({"type": "brand_new", "x": 1}, text("Still here.")))])
+    assert (ended.outcome, ended.text) == ("done", "Still here.")
+
+
+async def test_long_and_odd_words_arrive_as_they_were_sent(tmp_path: Path) -> None:
+    words = "naïve 😀 \u2028 line\n" * 2000
+    ended, seen, _ = await _run(tmp_path, [say(words)])
+    assert ended.text == words == seen.text
