@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("datasteward_cli.doctor:doctor", "Tell what is found, what is missing and how to mend it."),
     "owner": ("datasteward_cli.workspace_commands:owner", "Show or stop the workspace's background process."),
     "log": ("datasteward_cli.log_command:log", "Read, follow, filter and verify the journal."),
-    "demo": ("datasteward_cli.demo_command:demo", "Show the product on example data, without a key."),
+    "demo": ("datasteward_cli.agent_demo:demo", "Watch the agent work on example data, without a key."),
 }
 
 
