@@ -1,6 +1,10 @@
 """A workspace with a pipeline folder for tests: files written, planned and run in this process or another."""
 
+import json
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +19,25 @@ from datasteward.engine.lockdown import open_cursor, open_reader
 from datasteward.pipelines.loading import PipelineFiles, read_folder
 from datasteward.pipelines.plan_model import Plan, PlanRequest
 from datasteward.pipelines.preparing import prepare
+from datasteward.pipelines.run_model import RunJob, RunOutcome
+from datasteward.pipelines.running import run_pipeline
 from datasteward.settings import Settings
 from datasteward.workspace import Workspace
 
 AS_OF = datetime(2026, 1, 6, 12)
+
+
+_CHILD = """
+import json, sys, threading
+from datasteward.engine.jobs import WorkerSettings
+from datasteward.pipelines.run_model import RunJob
+from datasteward.pipelines.running import run_pipeline
+job, settings = json.loads(sys.stdin.read())
+outcome = run_pipeline(
+    RunJob.model_validate_json(job), WorkerSettings.from_json(settings), lambda e, d: None, threading.Event()
+)
+sys.stdout.write(outcome.model_dump_json())
+"""
 
 
 @dataclass
@@ -61,8 +80,15 @@ class PipelineWorkspace:
 
     def plan(self, select: Sequence[str] = (), **options: Any) -> Plan:
         """The plan, made on a locked reader."""
+        return self._plan(self.settings.database.is_file(), select, options)
+
+    def plan_without_database(self) -> Plan:
+        """The plan as if there were no database."""
+        return self._plan(False, (), {})
+
+    def _plan(self, has_database: bool, select: Sequence[str], options: dict[str, Any]) -> Plan:
         settings = self.settings
-        database = settings.database if settings.database.is_file() else None
+        database = settings.database if has_database else None
         connection = open_reader(
             database,
             roots=settings.roots,
@@ -82,6 +108,51 @@ class PipelineWorkspace:
             os.chdir(here)
             connection.close()
 
+    def job(
+        self, plan: Plan | None = None, *, change: str = "", run: str = "run1", images: Path | None = None
+    ) -> RunJob:
+        """A job that carries out `plan`, or the plan of now."""
+        plan = plan or self.plan()
+        files = self.files()
+        return RunJob(
+            run=run,
+            change=change,
+            folder=files.folder,
+            texts=files.texts,
+            request=plan.request,
+            approved=plan,
+            images=str(images) if images else None,
+        )
+
+    def run(self, plan: Plan | None = None, *, stop: threading.Event | None = None, **options: Any) -> RunOutcome:
+        """Run in this process."""
+        job = self.job(plan, **options)
+        here = Path.cwd()
+        os.chdir(self.root)
+        self.told = []
+        try:
+            return run_pipeline(job, self.settings, lambda e, d: self.told.append((e, d)), stop or threading.Event())
+        finally:
+            os.chdir(here)
+
+    def run_apart(self, crash_at: str = "", plan: Plan | None = None, **options: Any) -> RunOutcome | None:
+        """Run in a process of its own; None when it was killed at the crash point."""
+        job = self.job(plan, **options)
+        done = subprocess.run(
+            [sys.executable, "-c", _CHILD],
+            input=json.dumps([job.model_dump_json(), self.settings.to_json()]),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=self.root,
+            env={**os.environ, "DATASTEWARD_CRASH_AT": crash_at},
+            check=False,
+        )
+        if done.returncode == -9 and crash_at:
+            return None
+        assert done.returncode == 0, done.stderr[-2000:]
+        return RunOutcome.model_validate_json(done.stdout)
+
     def execute(self, sql: str) -> None:
         """Change the database directly."""
         connection = duckdb.connect(str(self.database))
@@ -95,6 +166,11 @@ class PipelineWorkspace:
             return connection.execute(sql).fetchall()
         finally:
             connection.close()
+
+
+def statuses(outcome: RunOutcome) -> dict[str, str]:
+    """What became of each asset."""
+    return {s.name: s.status for s in outcome.steps}
 
 
 def actions(plan: Plan) -> dict[str, str]:

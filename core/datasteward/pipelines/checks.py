@@ -41,7 +41,7 @@ class Check:
 def compile_checks(asset: Asset) -> tuple[Check, ...]:
     """The checks of an asset's header; raises `PipelineFault` when one cannot be understood."""
     checks = [_compile(asset, options) for options in asset.options.checks]
-    if asset.options.unique and asset.options.materialize != "merge":
+    if asset.options.unique:
         checks.append(_unique(asset.options.unique, CheckOptions(unique=asset.options.unique)))
     if asset.options.materialize == "merge":
         checks += [_not_null((c,), CheckOptions(not_null=(c,))) for c in asset.options.unique]

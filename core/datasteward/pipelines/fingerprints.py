@@ -15,6 +15,9 @@ from datasteward.pipelines.options import Options
 from datasteward.pipelines.syntax import Node, Parser, Query, walk
 
 _NOISE = frozenset({"query_location", "query_location_length"})
+_NAMES = frozenset(
+    {"column_names", "table_name", "schema_name", "function_name", "alias", "relation_name", "path", "key"}
+)
 _ROW_MAKERS = frozenset({"unnest", "generate_subscripts"})
 
 
@@ -124,10 +127,16 @@ def _is_aggregate(expression: Any, parser: Parser) -> bool:
 
 def _without_noise(node: Any) -> Any:
     if isinstance(node, dict):
-        return {k: _without_noise(v) for k, v in node.items() if k not in _NOISE}
+        return {k: _folded(v) if k in _NAMES else _without_noise(v) for k, v in node.items() if k not in _NOISE}
     if isinstance(node, list):
         return [_without_noise(v) for v in node]
     return node
+
+
+def _folded(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.casefold()
+    return [_folded(v) for v in value] if isinstance(value, list) else _without_noise(value)
 
 
 def digest(value: object) -> str:

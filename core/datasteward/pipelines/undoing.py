@@ -4,7 +4,7 @@ from pathlib import Path
 
 import duckdb
 
-from datasteward.changes.catalog import ObjectKey, read_objects, read_tables
+from datasteward.changes.catalog import ObjectKey, read_catalog
 from datasteward.changes.digest import digest_of
 from datasteward.changes.model import Fingerprint, ObjectKind, ObjectPrint, TableName
 from datasteward.changes.names import hash_columns, pack_columns, qualify, quote_name, quote_text
@@ -42,8 +42,9 @@ class ImageKeeper:
         row = self._cursor.execute(f"SELECT count(*) FROM {IMAGES}.main.kept").fetchone()
         number = int(row[0]) + 1 if row else 1
         key: ObjectKey = (kind, schema, name)
-        found = read_objects(self._cursor, self._database).get(key)
-        shape = read_tables(self._cursor, self._database).get((schema, name)) if kind == "table" else None
+        catalog = read_catalog(self._cursor, self._database)
+        found = catalog.objects.get(key)
+        shape = catalog.tables.get((schema, name)) if kind == "table" else None
         rows = None
         if shape is not None:
             rows = f"object_{number}"
@@ -71,8 +72,8 @@ class ImageKeeper:
 
     def finish(self) -> str:
         """Write the record, close and sync the file; returns the record's hash. The images stay attached until then."""
-        objects = read_objects(self._cursor, self._database)
-        tables = read_tables(self._cursor, self._database)
+        catalog = read_catalog(self._cursor, self._database)
+        objects, tables = catalog.objects, catalog.tables
         images: list[ObjectImage] = []
         base: list[ObjectPrint] = []
         result: list[ObjectPrint] = []
