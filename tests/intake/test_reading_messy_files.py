@@ -102,6 +102,20 @@ def test_a_null_word_far_down_does_not_break_a_number_column(tmp_path: Path) -> 
     assert rows[30_000] == (30_000, None)
 
 
+def test_a_ragged_row_far_down_is_set_aside_when_the_whole_file_is_looked_at(tmp_path: Path) -> None:
+    text = "id,value,word\n" + "".join("only one\n" if n == 90_000 else f"{n},{n}.5,w{n % 9}\n" for n in range(100_000))
+    path = put(tmp_path, "deep.csv", text)
+    assert read_plan(duckdb.connect(), inspect_file(path), tmp_path / "cache").kind == "direct"
+    plan, _, rows = read(path, look="all")
+    assert len(rows) == 99_999 and plan.quarantine is not None and plan.quarantine.rows == 1
+
+
+def test_bytes_that_do_not_fit_the_encoding_are_told(tmp_path: Path) -> None:
+    good = "".join(f"{n};Müller Grün {n}\n" for n in range(40)).encode()
+    plan, _, rows = read(put(tmp_path, "bytes.csv", b"id;name\n" + good + b"99;broken \xff\xfe here\n"))
+    assert len(rows) == 41 and any("encoding" in t for t in plan.told)
+
+
 @pytest.mark.parametrize(
     ("suffix", "pack"),
     [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)],

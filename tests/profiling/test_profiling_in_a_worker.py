@@ -69,3 +69,10 @@ def test_a_cancelled_profile_stops(session: Session) -> None:
     session.is_cancelled = True
     with pytest.raises(ToolError):
         run(session, dataset='"sales"')
+
+
+def test_a_file_that_breaks_far_down_is_still_profiled_with_its_bad_row_told(session: Session, tmp_path: Path) -> None:
+    lines = ("only one" if n == 90_000 else f"{n},{n}.5,w{n % 9}" for n in range(100_000))
+    (tmp_path / "deep.csv").write_text("id,value,word\n" + "\n".join(lines) + "\n")
+    made = run(session, dataset='"deep"', path=str(tmp_path / "deep.csv"))
+    assert made.rows == 99_999 and made.quarantine_rows == 1

@@ -170,6 +170,8 @@ def _write(
     with TextWriter(table_path, body.names) as writer:
         for record in chain(first, rows):
             if len(record.fields) == width and record.flaw != "quote never closed":
+                if "\ufffd" in record.raw:
+                    mended["bytes that do not fit the encoding, shown as \ufffd"] += 1
                 unwrapped = mender.unwrap(record)
                 writer.add(unwrapped or record.fields)
                 if unwrapped:

@@ -68,7 +68,12 @@ def _make(connection: duckdb.DuckDBPyConnection, intake: Intake, folder: Path, l
             return _convert(connection, intake, folder, limit)
         case "delimited":
             if is_direct(intake):
-                return _plan_delimited(connection, intake)
+                try:
+                    return _plan_delimited(connection, intake)
+                except duckdb.InterruptException:
+                    raise
+                except duckdb.Error:
+                    return _convert(connection, intake, folder, limit)
             return _convert(connection, intake, folder, limit)
 
 
@@ -122,19 +127,15 @@ def csv_arguments(intake: Intake, columns: Sequence[SourceColumn] | None) -> str
 def _plan_delimited(connection: duckdb.DuckDBPyConnection, intake: Intake) -> ReadPlan:
     names = [c.name for c in intake.columns]
     text_relation = f"read_csv({csv_arguments(intake, intake.columns)})"
-    try:
-        if intake.overrides.all_text:
-            columns = intake.columns
-        elif intake.overrides.look == "all":
-            columns = decide_columns(connection, text_relation, names, [c.label for c in intake.columns])
-            typed = ", ".join(typed_expression(c) for c in columns)
-            return _direct(intake, f"(SELECT {typed} FROM {text_relation})", columns)
-        else:
-            types = sniff_types(connection, csv_arguments(intake, None), names)
-            types = guard_types(connection, text_relation, names, types)
-            columns = tuple(replace(c, type=t) for c, t in zip(intake.columns, types, strict=True))
-    except duckdb.Error as error:
-        raise _unreadable(intake, error) from error
+    if intake.overrides.all_text:
+        return _direct(intake, text_relation, intake.columns)
+    if intake.overrides.look == "all":
+        columns = decide_columns(connection, text_relation, names, [c.label for c in intake.columns])
+        typed = ", ".join(typed_expression(c) for c in columns)
+        return _direct(intake, f"(SELECT {typed} FROM {text_relation})", columns)
+    types = sniff_types(connection, csv_arguments(intake, None), names)
+    types = guard_types(connection, text_relation, names, types)
+    columns = tuple(replace(c, type=t) for c, t in zip(intake.columns, types, strict=True))
     return _direct(intake, f"read_csv({csv_arguments(intake, columns)})", columns)
 
 

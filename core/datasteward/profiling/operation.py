@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasteward.errors import ToolError
 from datasteward.intake.inspect import inspect_file
-from datasteward.intake.model import Overrides
+from datasteward.intake.model import Look, Overrides
 from datasteward.intake.plan import read_plan
 from datasteward.profiling.model import OtherDataset, ProfileOptions, ProfileSource
 from datasteward.profiling.profile import profile
@@ -47,7 +47,14 @@ def run_profile(session: "Session", arguments: Mapping[str, Any], tell: "Tell") 
 
     cursor = session.cursor()
     try:
-        return json.loads(to_json(profile(cursor, source, options, report)))
+        try:
+            made = profile(cursor, source, options, report)
+        except ToolError:
+            path = arguments.get("path")
+            if not path or source.format != "delimited" or session.is_cancelled:
+                raise
+            made = profile(cursor, _with_file(session, source, path, look="all"), options, report)
+        return json.loads(to_json(made))
     finally:
         session.close_cursor(cursor)
 
@@ -70,22 +77,25 @@ def _make_source(session: "Session", dataset: str, path: str | None) -> ProfileS
     return _with_file(session, plain, path) if path else plain
 
 
-def _with_file(session: "Session", plain: ProfileSource, path: str) -> ProfileSource:
-    """What intake knows of the file behind the dataset: format, size, rows set aside."""
+def _with_file(session: "Session", plain: ProfileSource, path: str, look: Look = "sample") -> ProfileSource:
+    """What intake knows of the file behind the dataset: format, size, rows set aside.
+
+    With `look` "all" every line is read first, as a file needs whose later lines break what its first lines promise.
+    """
     file = Path(path).resolve()
     if not any(file.is_relative_to(root) for root in session.settings.roots):
         raise ToolError(f"{path} lies outside the readable folders.", code="forbidden")
-    intake = inspect_file(file, Overrides())
+    intake = inspect_file(file, Overrides(look=look))
     cursor = session.cursor()
     try:
         plan = read_plan(cursor, intake, session.settings.cache_folder)
     finally:
         session.close_cursor(cursor)
     return ProfileSource(
-        name=plain.name, table_sql=plain.table_sql, sql_name=plain.sql_name, size_bytes=intake.size_bytes,
+        name=plain.name, table_sql=plain.table_sql if look == "sample" else plan.table_sql, sql_name=plain.sql_name, size_bytes=intake.size_bytes,
         format=intake.format if plan.kind == "direct" else "table", told=tuple(dict.fromkeys((*plan.told, *plain.told))),
         quarantine_rows=plan.quarantine.rows if plan.quarantine else 0,
-        quarantine_sql=f"{plain.sql_name}.quarantine" if plan.quarantine and plain.sql_name else None,
+        quarantine_sql=f"{plain.sql_name}.quarantine" if plan.quarantine and plain.sql_name and look == "sample" else None,
     )  # fmt: skip
 
 
