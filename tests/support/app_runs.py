@@ -3,19 +3,21 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from textual.pilot import Pilot
 
-from datasteward.calling import ToolCaller
+from datasteward.callers import Caller
+from datasteward.calling import Report, ToolAnswer, ToolCaller, ToolDefinition
 from datasteward.workspace import Workspace
 from datasteward_cli.composition import open_tools
 from datasteward_tui.app import StewardApp
-from datasteward_tui.ports import Providers
+from datasteward_tui.ports import ApprovalDesk, Providers
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = float(os.environ.get("APP_WAIT_SECONDS", "30"))
 SIZES = ((80, 24), (120, 40), (200, 50))
 SNAPSHOTS = Path(__file__).resolve().parents[1] / "tui" / "snapshots"
 
@@ -25,11 +27,42 @@ def local_tools(workspace: Workspace) -> Callable[[], AbstractAsyncContextManage
     return lambda: open_tools(workspace, front_end="tui", name="steward", is_model=False, no_owner=True)
 
 
-def make_app(folder: Path, **parts: object) -> StewardApp:
+class NoTools:
+    """A toolset without tools and with an empty catalog, so that nothing else opens the database."""
+
+    def definitions(self) -> Sequence[ToolDefinition]:
+        """None."""
+        return ()
+
+    async def call(
+        self, name: str, arguments: Mapping[str, Any] | None, caller: Caller, report: Report | None = None
+    ) -> ToolAnswer:
+        """An empty catalog."""
+        return ToolAnswer(text="", structured={"total": 0, "datasets": []})
+
+
+@asynccontextmanager
+async def no_tools() -> AsyncIterator[ToolCaller]:
+    """`NoTools`, for an app."""
+    yield NoTools()
+
+
+def make_app(folder: Path, *, has_tools: bool = True, **parts: Any) -> StewardApp:
     """The app on a folder with real tools and the given further providers."""
     workspace = Workspace(root=folder)
     workspace.make_state_folder()
-    return StewardApp(workspace, Providers(open_tools=local_tools(workspace), decided_by="ada", **parts))  # type: ignore[arg-type]
+    open_tools = local_tools(workspace) if has_tools else no_tools
+    return StewardApp(workspace, Providers(open_tools=open_tools, decided_by="ada", **parts))
+
+
+def desk_of(service: ApprovalDesk) -> Callable[[], AbstractAsyncContextManager[ApprovalDesk]]:
+    """A desk on a change service of this process."""
+
+    @asynccontextmanager
+    async def open_desk() -> AsyncIterator[ApprovalDesk]:
+        yield service
+
+    return open_desk
 
 
 def frame(app: StewardApp) -> str:

@@ -18,6 +18,8 @@ from datasteward.errors import DatastewardError
 from datasteward.workspace import Workspace
 from datasteward_tui import commands as slash
 from datasteward_tui import look
+from datasteward_tui.approval_dock import ApprovalDock
+from datasteward_tui.attention import call_attention
 from datasteward_tui.blocks import Block, NoticeBlock, PersonBlock, WelcomeBlock, WelcomeFacts
 from datasteward_tui.call_block import CallBlock
 from datasteward_tui.catalog import Catalog, load_catalog
@@ -48,6 +50,7 @@ class StewardApp(App[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (look.WIDE_COLUMNS, "-wide")]  # noqa: RUF012 - Textual declares it so
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "help", priority=True),
+        Binding("f2", "approvals", "approvals"),
         Binding("f3", "pane", "pane"),
         Binding("f4", "catalog", "catalog"),
         Binding("f6", "switch", "prompt or pane"),
@@ -68,6 +71,8 @@ class StewardApp(App[None]):
         self.at_hand: frozenset[str] = frozenset()
         self._is_searching_history = False
         self._jobs = 0
+        self._waiting = 0
+        self._is_blurred = False
         self.register_theme(look.DARK)
         self.register_theme(look.LIGHT)
         self.theme = "steward"
@@ -83,6 +88,7 @@ class StewardApp(App[None]):
         with Horizontal(id="body"):
             yield Transcript(id="transcript")
             yield DetailPane(id="detail")
+        yield ApprovalDock(self.providers.open_desk, self.person, id="dock")
         yield ChoiceList(id="choices")
         yield PromptInput(self.history, id="prompt")
         yield StatusBar(id="status")
@@ -101,6 +107,11 @@ class StewardApp(App[None]):
     def pane(self) -> DetailPane:
         """What the conversation is about."""
         return self.screen_stack[0].query_one("#detail", DetailPane)
+
+    @property
+    def dock(self) -> ApprovalDock:
+        """What waits for a decision."""
+        return self.screen_stack[0].query_one("#dock", ApprovalDock)
 
     @property
     def choice_list(self) -> ChoiceList:
@@ -128,6 +139,7 @@ class StewardApp(App[None]):
         )
 
     def _begin(self) -> None:
+        self.dock.begin()
         self.start(self.refresh_catalog(), group="catalog", exclusive=True)
 
     async def refresh_catalog(self) -> None:
@@ -167,6 +179,7 @@ class StewardApp(App[None]):
         chat = self.providers.chat
         bar.standing = Standing(
             model=chat.model if chat else None,
+            waiting=self._waiting,
             activity=f"{self._jobs} running" if self._jobs else "",
             place=self._place(),
         )
@@ -198,6 +211,7 @@ class StewardApp(App[None]):
 
     def on_text_area_changed(self) -> None:
         """Offer names and commands, and say how the text will be taken."""
+        self.dock.note_typing()
         prompt = self.prompt
         prompt.border_title = self._reading_of(prompt.text)
         if self._is_searching_history:
@@ -319,6 +333,40 @@ class StewardApp(App[None]):
     def _count_jobs(self, step: int) -> None:
         self._jobs += step
         self.show_standing()
+
+    # Approvals
+
+    def on_approval_dock_counted(self, message: ApprovalDock.Counted) -> None:
+        """Show how many wait; call the person back when the terminal is elsewhere."""
+        if message.waiting != self._waiting:
+            self._waiting = message.waiting
+            self.show_standing()
+        if message.is_new and self._is_blurred:
+            call_attention(self, "Datasteward: a change waits for your decision")
+
+    def on_approval_dock_said(self, message: ApprovalDock.Said) -> None:
+        """What came of a decision."""
+        self.say(message.block)
+
+    def on_approval_dock_left(self) -> None:
+        """The keys go back to the prompt."""
+        self.prompt.focus()
+
+    def on_app_blur(self) -> None:
+        """The terminal lost the focus."""
+        self._is_blurred = True
+
+    def on_app_focus(self) -> None:
+        """The terminal has the focus again."""
+        self._is_blurred = False
+
+    def action_approvals(self) -> None:
+        """To the inbox, or back."""
+        self.dock.enter()
+
+    def command_undo(self, change: str) -> None:
+        """Propose to take an applied change back."""
+        self.dock.propose_undo(change.strip())
 
     # Opening things
 

@@ -139,10 +139,10 @@ class CallBlock(Block):
             lines = self._coloured_sql(palette).split("\n")
             strips += draw_bar([s for line in lines for s in wrap_text(line, width - 4)], palette)
         if self.state in {"error", "denied"}:
-            lines = wrap_text(Text(show_block(self.words, 2000), palette.bad), width - 4)
+            told = wrap_text(Text(show_block(self.words, 2000), palette.bad), width - 4)
             if self.hint:
-                lines += wrap_text(Text(show_block(self.hint, 2000), palette.muted), width - 4)
-            strips += draw_bar(lines, palette)
+                told += wrap_text(Text(show_block(self.hint, 2000), palette.muted), width - 4)
+            strips += draw_bar(told, palette)
         elif is_open and self.state == "done":
             strips += draw_bar(self._draw_result(width - 4, palette), palette)
         return [*strips, blank()]

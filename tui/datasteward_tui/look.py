@@ -94,7 +94,7 @@ PAINT = """
 LAYOUT = """
 Screen { background: $background; }
 #body { height: 1fr; }
-#transcript { width: 1fr; height: 1fr; padding: 1 1 0 1; background: $background; scrollbar-size: 1 1;
+#transcript { width: 1fr; height: 1fr; overflow-x: hidden; padding: 1 1 0 1; background: $background; scrollbar-size: 1 1;
   scrollbar-color: $panel; scrollbar-background: $background; scrollbar-corner-color: $background; }
 #detail { display: none; width: 46%; height: 1fr; border-left: vkey $panel; background: $background; }
 .-pane #detail { display: block; }
