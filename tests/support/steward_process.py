@@ -10,18 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-_CODE = """
-import sys
-from datasteward_cli import app
-app.COMMANDS.update({
-    "run": ("datasteward_cli.run_commands:run", ""),
-    "sessions": ("datasteward_cli.session_commands:sessions", ""),
-    "replay": ("datasteward_cli.session_commands:replay", ""),
-})
-sys.exit(app.run_app(sys.argv[1:]))
-"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
@@ -43,7 +31,7 @@ def start_steward(
     """`steward --no-owner ARGUMENTS` in `folder`, with no key in its environment unless given."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("ANTHROPIC_", "STEWARD_"))}
     return subprocess.Popen(
-        [sys.executable, "-c", _CODE, "--no-owner", *arguments],
+        [sys.executable, "-m", "datasteward_cli.main", "--no-owner", *arguments],
         cwd=folder,
         env={**clean, **(environment or {})},
         stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
@@ -59,13 +47,6 @@ def run_steward(
     """`steward --no-owner ARGUMENTS` in this process, with its output caught."""
     from datasteward_cli import app
 
-    app.COMMANDS.update(
-        {
-            "run": ("datasteward_cli.run_commands:run", ""),
-            "sessions": ("datasteward_cli.session_commands:sessions", ""),
-            "replay": ("datasteward_cli.session_commands:replay", ""),
-        }
-    )
     out, words, keyboard = io.StringIO(), io.StringIO(), sys.stdin
     kept = dict(os.environ)
     try:
