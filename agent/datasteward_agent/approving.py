@@ -58,8 +58,12 @@ def _observe(context: RunContext, proposal: Proposal) -> str:
     return ""
 
 
-async def settle_waiting(context: RunContext, approvals: tuple[str, ...]) -> None:
-    """At the start of a resumed run: take up decisions made since; raises `RunStop` when one is still open."""
+async def settle_waiting(context: RunContext, approvals: tuple[str, ...], *, has_prompt: bool) -> None:
+    """At the start of a resumed run: take up decisions made since.
+
+    Raises `RunStop` when one is still open and the person said nothing new. A new prompt goes on beside waiting
+    changes, and stands in the place of a plan's approval.
+    """
     told: list[str] = []
     for proposal_id in tuple(context.session.state.waiting):
         state = await _look(context, proposal_id, approvals)
@@ -73,18 +77,21 @@ async def settle_waiting(context: RunContext, approvals: tuple[str, ...]) -> Non
         if state.status in _REFUSED:
             context.denied.append(f"{proposal_id}: {state.status}")
         told.append(_tell(context, state))
-    told.extend(_settle_plan(context, approvals))
+    told.extend(_settle_plan(context, approvals, has_prompt=has_prompt))
     if told:
         context.emit(UserSaid(message=say("\n\n".join(told), "harness")))
     open_ids = tuple(context.session.state.waiting)
-    if open_ids and context.mode != "auto":
+    if open_ids and context.mode != "auto" and not has_prompt:
         raise RunStop("waiting", hint=f"steward changes show {open_ids[0]}")
 
 
-def _settle_plan(context: RunContext, approvals: tuple[str, ...]) -> list[str]:
+def _settle_plan(context: RunContext, approvals: tuple[str, ...], *, has_prompt: bool) -> list[str]:
     plan = context.session.state.pending_plan
     if plan is None:
         return []
+    if plan.plan_id not in approvals and has_prompt:
+        context.emit(PlanDecided(plan=plan, verdict="rejected", comment="answered with another prompt"))
+        return [f"{plan.plan_id} was not approved. The person says instead:"]
     if plan.plan_id not in approvals:
         raise RunStop("waiting", hint=f"steward run --resume {context.session.session_id} --approve {plan.plan_id}")
     context.emit(PlanDecided(plan=plan, verdict="approved"))

@@ -58,7 +58,7 @@ class TurnLoop:
                 hint="Bound the run with --max-tokens instead.",
             )
         if state.waiting or state.pending_plan is not None:
-            await settle_waiting(context, approvals)
+            await settle_waiting(context, approvals, has_prompt=bool(prompt))
         if prompt:
             context.emit(UserSaid(message=say(prompt)))
         messages = state.sendable_messages

@@ -356,6 +356,18 @@ async def test_a_plan_without_a_person_waits_and_is_approved_on_the_command_line
     assert "exactly these steps" in seen.of(UserSaid)[0].message.text
 
 
+async def test_a_new_prompt_goes_on_beside_what_waits_and_instead_of_a_plan(kit: Kit) -> None:
+    turns = ({"calls": [change("DELETE")]}, {"say": "Something else."})
+    ended, _ = await kit.run(*turns)
+    last, _ = await kit.run(*turns, prompt="do something else", resume=ended.session)
+    assert (last.outcome, last.text, last.waiting) == ("waiting", "Something else.", ("c1",))
+    turns = ({"calls": [{"tool": "submit_plan", "arguments": PLAN}]}, {"say": "A smaller one then."})
+    ended, _ = await kit.run(*turns)
+    last, seen = await kit.run(*turns, prompt="smaller please", resume=ended.session)
+    assert (last.outcome, last.waiting) == ("done", ())
+    assert seen.of(PlanDecided)[0].verdict == "rejected"
+
+
 async def test_plan_only_ends_with_the_plan(kit: Kit) -> None:
     ended, _ = await kit.run(
         {"calls": [{"tool": "submit_plan", "arguments": PLAN}]}, gate=CallGate(mode="plan"), is_plan_only=True
