@@ -25,6 +25,8 @@ class Narrowing:
     """`FROM … WHERE …` when the rows come from the table alone, so that they can be read in the same scan."""
     matches_exactly: bool
     """True when the query gives each matched row once, so that its count must equal the statement's."""
+    takes_all: bool = False
+    """True for a DELETE of everything, whose effect follows from the table's own print."""
 
 
 def narrow(parser: duckdb.DuckDBPyConnection, statement: StatementWork) -> Narrowing | None:
@@ -43,7 +45,13 @@ def narrow(parser: duckdb.DuckDBPyConnection, statement: StatementWork) -> Narro
             case "DELETE_QUERY_NODE":
                 extra = list(node.get("using_clauses") or ())
                 rows = _rows_query(parser, node, node.get("condition"), extra)
-                return Narrowing(rows_query=rows, set_columns=(), tail=_tail(rows, node, extra), matches_exactly=True)
+                return Narrowing(
+                    rows_query=rows,
+                    set_columns=(),
+                    tail=_tail(rows, node, extra),
+                    matches_exactly=True,
+                    takes_all=not extra and node.get("condition") is None,
+                )
             case "INSERT_QUERY_NODE" if not node.get("on_conflict_info"):
                 none = "SELECT 0::BIGINT AS rid WHERE false"
                 return Narrowing(rows_query=none, set_columns=(), tail=None, matches_exactly=False)

@@ -30,6 +30,8 @@ class Candidates:
     count: int
     must_match: bool
     relation: str
+    takes_all: bool = False
+    """Nothing was noted, because every row goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,10 @@ def note_candidates(
     """Note the rows that may change, as committed; `is_repeated` when `work` has read some before."""
     relation = f"{SCRATCH_FULL if is_repeated else SCRATCH}.main.candidates_{number}"
     table = qualify(session.catalog, shape.table)
+    if narrowing is not None and narrowing.takes_all:
+        return Candidates(
+            shape=shape, number=number, set_columns=(), count=0, must_match=False, relation=relation, takes_all=True
+        )
     key = pack_columns(shape.key) if shape.key else "NULL"
     fields = f"{hash_columns(shape.names)} AS h, {key} AS k"
     if narrowing is None:
@@ -134,6 +140,35 @@ def compare_rows(session: Session, candidates: Candidates, *, only_updates: bool
         session.work.execute(f"DROP TABLE IF EXISTS temp.main.{new}")
         session.work.execute(f"ALTER TABLE temp.main.{old} RENAME TO {new}")
     return _summarise(session, candidates, final)
+
+
+SAMPLED_ROWS = 100
+
+
+def take_all_rows(session: Session, candidates: Candidates, base: ObjectPrint) -> RowDiff:
+    """The difference when every row went; its relation has a line for the first SAMPLED_ROWS only."""
+    shape = candidates.shape
+    first = session.before.execute(
+        f"SELECT rowid FROM {qualify(session.catalog, shape.table)} LIMIT {SAMPLED_ROWS}"
+    ).fetchall()
+    session.work.execute(
+        f"CREATE OR REPLACE TEMP TABLE __steward_diff_{candidates.number} AS SELECT unnest($1::BIGINT[]) AS before_rid,"
+        " NULL::BIGINT AS after_rid, NULL::UBIGINT AS before_hash, NULL::UBIGINT AS after_hash, NULL AS before_image,"
+        " NULL AS after_image",
+        [[row[0] for row in first]],
+    )
+    return RowDiff(
+        shape=shape,
+        number=candidates.number,
+        inserted=0,
+        updated=0,
+        deleted=base.row_count,
+        removed_sum=int(base.hash_sum),
+        removed_xor=int(base.hash_xor),
+        added_sum=0,
+        added_xor=0,
+        set_columns=(),
+    )
 
 
 def _raw_query(session: Session, candidates: Candidates) -> str:

@@ -23,7 +23,7 @@ from datasteward.changes.narrowing import Narrowing, narrow
 from datasteward.changes.prints import print_files, print_object
 from datasteward.changes.record import UndoRecord
 from datasteward.changes.restore import narrow_by_record, refuse_if_built_upon, restore, restored_files
-from datasteward.changes.rowdiff import Candidates, RowDiff, compare_rows, note_candidates
+from datasteward.changes.rowdiff import Candidates, RowDiff, compare_rows, note_candidates, take_all_rows
 from datasteward.changes.rows import read_number
 from datasteward.changes.session import Session
 from datasteward.errors import ToolError
@@ -302,7 +302,10 @@ def _measure_table(
     if noted is None:
         after_print = print_object(new, key, session.work, session.catalog, after)
     else:
-        diff = compare_rows(session, noted, only_updates=work.only_updates)
+        if noted.takes_all:
+            diff = take_all_rows(session, noted, before_print)
+        else:
+            diff = compare_rows(session, noted, only_updates=work.only_updates)
         diff = _recheck(session, noted, diff, matched, work)
         after_print = diff.apply_to(before_print)
     return TableChange(
