@@ -175,7 +175,7 @@ def peak_memory(root: int, stop: threading.Event) -> list[float]:
 
 def big_result(folder: Path, rows: int) -> None:
     sql = f"SELECT i, i * 2 AS j, hash(i) AS h FROM range({rows}) t(i) ORDER BY h"
-    (folder / "steward.toml").write_text("[limits]\nmemory = '160MB'\ntimeout_seconds = 300\n")
+    (folder / "steward.toml").write_text("[limits]\nmemory = '120MB'\ntimeout_seconds = 300\n[owner]\nwarm_workers = 1\n")
     with ours(folder) as server:
         server.ask("SELECT 1")
         owner = json.loads((folder / ".steward" / "owner.json").read_text())["process_id"]

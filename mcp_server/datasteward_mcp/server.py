@@ -92,7 +92,9 @@ class _Face:
                 return asked
             if self._asking.can_ask(context):
                 return await self._status(change, caller)
-        return await anyio.to_thread.run_sync(tool_result, answer)
+        if "picture" in answer.structured:
+            return await anyio.to_thread.run_sync(tool_result, answer)
+        return tool_result(answer)
 
     async def _status(self, change: str, caller: Caller) -> types.CallToolResult:
         answer = await self._tools.call("change_status", {"change": change, "wait_seconds": 0}, caller)
