@@ -143,7 +143,7 @@ class Applying:
             digest=row.summary.digest,
             base=row.proposal.base,
             expected=row.proposal.expected,
-            stamp=row.stamp,
+            stamp=row.proposal.stamp,
             files=row.proposal.preview.files,
             staging_name=row.staging,
         )

@@ -208,6 +208,8 @@ class Proposal(Model):
     undo: UndoWork | None = None
     frozen_at: str
     """What `now()` and its kin give, in the preview and when applied (ISO 8601, UTC)."""
+    stamp: str
+    """The database file's cheap stamp at the preview; while it holds, `base` need not be taken again."""
     base: Fingerprint
     expected: Fingerprint
     preview: Preview

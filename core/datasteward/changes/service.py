@@ -407,6 +407,7 @@ class ChangeService:
             sources=draft.body.sources,
             undo=draft.undo,
             frozen_at=draft.body.frozen_at,
+            stamp=measured.stamp,
             base=measured.base,
             expected=measured.expected,
             preview=measured.preview.model_copy(update={"downstream": downstream}),
