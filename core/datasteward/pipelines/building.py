@@ -3,8 +3,9 @@
 The transaction holds the new rows, what is moved to quarantine, and the state row. A failing check rolls all of it back.
 """
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,6 +24,7 @@ from datasteward.pipelines.run_model import StepOutcome
 from datasteward.pipelines.state import AssetState, CheckResult, SeenFile, Versions, WindowState, add_step
 from datasteward.pipelines.windows import merge_windows
 
+Guard = Callable[[], contextlib.AbstractContextManager[None]]
 QUARANTINE = "quarantine"
 STAGED = "temp.main.__steward_staged"
 _FILE_FUNCTIONS = {".csv": "read_csv", ".tsv": "read_csv", ".json": "read_json", ".ndjson": "read_json"}
@@ -44,6 +46,8 @@ class Build:
     upstream: Mapping[str, Versions]
     version: str
     """The mark that content published by this step gets."""
+    guard: Guard = contextlib.nullcontext
+    """Entered around the commit; it raises when this run may no longer publish."""
     source: str | None = None
     """For a Python asset: the Parquet file with its rows."""
     attempt: int = 1
@@ -94,7 +98,8 @@ def publish(cursor: duckdb.DuckDBPyConnection, build: Build) -> StepOutcome:
         state = _state(build, audit, seconds)
         add_step(cursor, build.database, pipeline=build.pipeline, asset=key, status="published", state=state)
         crash_point(f"step.before_commit:{key}")
-        cursor.execute("COMMIT")
+        with build.guard():
+            cursor.execute("COMMIT")
     except BaseException:
         _roll_back(cursor)
         raise

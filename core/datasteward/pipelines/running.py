@@ -21,7 +21,7 @@ from datasteward.engine.duckdb_errors import explain_duckdb_error
 from datasteward.engine.jobs import WorkerSettings
 from datasteward.engine.lockdown import open_cursor
 from datasteward.errors import Cancelled, ToolError
-from datasteward.pipelines.building import QUARANTINE, Build, CheckFailed, publish
+from datasteward.pipelines.building import QUARANTINE, Build, CheckFailed, Guard, publish
 from datasteward.pipelines.opening import open_for_run
 from datasteward.pipelines.options import Retry, RetryCause
 from datasteward.pipelines.plan_model import Plan, PlanStep
@@ -32,14 +32,24 @@ from datasteward.pipelines.state import AssetState, Versions, add_step, make_sta
 from datasteward.pipelines.undoing import ImageKeeper
 
 Tell = Callable[[str, Mapping[str, Any]], None]
+Finish = Callable[[duckdb.DuckDBPyConnection, RunOutcome], None]
 PROGRESS_SECONDS = 0.5
 
 
-def run_pipeline(job: RunJob, settings: WorkerSettings, tell: Tell, stop: threading.Event) -> RunOutcome:
+def run_pipeline(
+    job: RunJob,
+    settings: WorkerSettings,
+    tell: Tell,
+    stop: threading.Event,
+    *,
+    guard: Guard = contextlib.nullcontext,
+    finish: Finish | None = None,
+) -> RunOutcome:
     """Carry the job out; `stop` takes it back between and within steps. One process, which has the database to itself.
 
     Events told: `step` with a `StepOutcome` as JSON (status `running` when it begins) and `progress`. Raises
-    `ToolError` when nothing could be begun; faults of single assets are in the outcome.
+    `ToolError` when nothing could be begun; faults of single assets are in the outcome. `guard` is entered around each
+    commit, `finish` is called with the outcome while the database is still open.
     """
     started = time.perf_counter()
     images = Path(job.images) if job.images else None
@@ -56,12 +66,12 @@ def run_pipeline(job: RunJob, settings: WorkerSettings, tell: Tell, stop: thread
             return RunOutcome(run=job.run, moved=moved, plan=prepared.plan)
         has_begun = True
         crash_point("run.opened")
-        runner = _Runner(job, settings, prepared, connection, tell, stop)
+        runner = _Runner(job, settings, prepared, connection, tell, stop, guard)
         steps = runner.run()
         crash_point("run.before_record")
         record_hash = runner.keeper.finish() if runner.keeper else None
         crash_point("run.after_record")
-        return RunOutcome(
+        outcome = RunOutcome(
             run=job.run,
             steps=steps,
             record_path=str(images) if images else None,
@@ -69,6 +79,10 @@ def run_pipeline(job: RunJob, settings: WorkerSettings, tell: Tell, stop: thread
             record_bytes=images.stat().st_size if images else 0,
             seconds=round(time.perf_counter() - started, 4),
         )
+        if finish is not None:
+            finish(runner.main, outcome)
+        crash_point("run.finished")
+        return outcome
     finally:
         connection.close()
         if is_new_database and not has_begun:
@@ -114,7 +128,9 @@ class _Runner:
         connection: duckdb.DuckDBPyConnection,
         tell: Tell,
         stop: threading.Event,
+        guard: Guard,
     ) -> None:
+        self.guard = guard
         self.job = job
         self.settings = settings
         self.prepared = prepared
@@ -313,6 +329,7 @@ class _Runner:
             upstream={k: self.versions[k] for k in node.reads if k in self.versions},
             version=secrets.token_hex(8),
             source=source,
+            guard=self.guard,
             attempt=attempt,
         )
 

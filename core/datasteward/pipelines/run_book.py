@@ -1,0 +1,176 @@
+"""Plans and the state of runs as files in `.steward/pipelines/`, where every process of the workspace finds them."""
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+from typing import Literal
+
+from datasteward.errors import ToolError
+from datasteward.pipelines.options import Options
+from datasteward.pipelines.plan_model import Plan
+from datasteward.pipelines.run_model import RunOutcome, StepOutcome
+
+KEPT_PLANS = 200
+RunStatus = Literal["running", "done", "partly", "failed", "moved", "stopped"]
+
+
+class RunRecord(Options):
+    """One run as far as it has come; `process_id` tells whether it is still alive."""
+
+    run: str
+    pipeline: str
+    plan_hash: str
+    status: RunStatus
+    started: float
+    updated: float
+    process_id: int
+    total: int
+    steps: tuple[StepOutcome, ...] = ()
+    running: tuple[str, ...] = ()
+    message: str = ""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate from the steps that are done, or None."""
+        done = sum(s.status in {"published", "failed", "skipped"} for s in self.steps)
+        if self.status != "running" or not done:
+            return None
+        return round((self.updated - self.started) / done * (self.total - done), 1)
+
+
+class RunBook:
+    """The folder with plans and runs."""
+
+    def __init__(self, state_folder: Path) -> None:
+        self._plans = state_folder / "pipelines" / "plans"
+        self._runs = state_folder / "pipelines" / "runs"
+
+    def keep_plan(self, plan: Plan) -> None:
+        """Store a plan under its hash; the oldest beyond 200 go."""
+        self._write(self._plans / f"{plan.hash}.json", plan.model_dump_json())
+        old = sorted(self._plans.glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True)[KEPT_PLANS:]
+        for path in old:
+            path.unlink(missing_ok=True)
+
+    def find_plan(self, prefix: str) -> Plan:
+        """The plan whose hash begins so; raises `ToolError` (not_found) unless it is exactly one."""
+        plain = prefix.strip().lower()
+        found = sorted(self._plans.glob(f"{plain}*.json")) if re.fullmatch(r"[0-9a-f]{8,64}", plain) else []
+        if len(found) != 1:
+            raise ToolError(
+                f"There is no plan '{prefix}'.",
+                code="not_found",
+                hint="Plan again and use the hash it gives (at least 8 characters).",
+            )
+        return Plan.model_validate_json(found[0].read_text("utf-8"))
+
+    def keep_run(self, record: RunRecord) -> None:
+        """Store how far a run has come."""
+        self._write(self._runs / f"{record.run}.json", record.model_dump_json())
+
+    def read_run(self, run: str) -> RunRecord | None:
+        """The run, or None; one whose process is gone counts as stopped."""
+        path = self._runs / f"{run}.json"
+        if not re.fullmatch(r"[a-z0-9_-]+", run) or not path.is_file():
+            return None
+        record = RunRecord.model_validate_json(path.read_text("utf-8"))
+        if record.status == "running" and not _is_alive(record.process_id):
+            message = "interrupted; approve or plan again to go on where it stopped"
+            return record.model_copy(update={"status": "stopped", "message": message, "running": ()})
+        return record
+
+    def runs(self, limit: int = 20) -> tuple[RunRecord, ...]:
+        """The newest runs first."""
+        paths = sorted(self._runs.glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True)[:limit]
+        return tuple(r for p in paths if (r := self.read_run(p.stem)) is not None)
+
+    def ask_to_stop(self, run: str) -> None:
+        """Leave word that the run shall stop; raises `ToolError` (not_found) when it is not running."""
+        record = self.read_run(run)
+        if record is None or record.status != "running":
+            raise ToolError(f"{run} is not running.", code="not_found", hint="pipeline_status lists runs.")
+        (self._runs / f"{run}.stop").touch()
+
+    def is_asked_to_stop(self, run: str) -> bool:
+        """Whether someone asked the run to stop."""
+        return (self._runs / f"{run}.stop").exists()
+
+    def forget_stop(self, run: str) -> None:
+        """Take the word back."""
+        (self._runs / f"{run}.stop").unlink(missing_ok=True)
+
+    def _write(self, path: Path, text: str) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+        draft.write_text(text, "utf-8")
+        draft.replace(path)
+
+
+class RunReporter:
+    """Keeps a run's record up to date from the events that it tells."""
+
+    def __init__(self, book: RunBook, run: str, plan: Plan) -> None:
+        self._book = book
+        self._steps: dict[str, StepOutcome] = {}
+        self._running: dict[str, str] = {}
+        now = time.time()
+        self._record = RunRecord(
+            run=run,
+            pipeline=plan.pipeline,
+            plan_hash=plan.hash,
+            status="running",
+            started=now,
+            updated=now,
+            process_id=os.getpid(),
+            total=len(plan.running),
+        )
+        book.keep_run(self._record)
+
+    def tell(self, event: str, data: object) -> None:
+        """Take an event of the run."""
+        if event != "step" or not isinstance(data, dict):
+            return
+        if data.get("status") == "running":
+            self._running[str(data["key"])] = str(data["name"])
+        else:
+            outcome = StepOutcome.model_validate_json(json.dumps(data))
+            self._running.pop(outcome.key, None)
+            self._steps[outcome.key] = outcome
+        self._keep("running", "")
+
+    def finish(self, outcome: RunOutcome) -> None:
+        """The run is over."""
+        self._running.clear()
+        self._steps.update({s.key: s for s in outcome.steps})
+        self._keep(outcome.status, outcome.moved or "")
+
+    def fail(self, message: str) -> None:
+        """The run could not be begun, or broke off."""
+        self._running.clear()
+        self._keep("failed", message)
+
+    def _keep(self, status: RunStatus, message: str) -> None:
+        self._record = self._record.model_copy(
+            update={
+                "status": status,
+                "message": message,
+                "updated": time.time(),
+                "steps": tuple(self._steps.values()),
+                "running": tuple(self._running.values()),
+            }
+        )
+        self._book.keep_run(self._record)
+
+
+def _is_alive(process_id: int) -> bool:
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

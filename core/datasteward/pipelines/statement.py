@@ -1,0 +1,72 @@
+"""A run as the text of a change: what the inbox shows, what is approved, and what the writer reads back."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from datasteward.errors import ToolError
+from datasteward.pipelines.plan_model import PlanRequest
+
+KIND = "pipeline_run"
+_TEXT = re.compile(r"\s*RUN PIPELINE '((?:[^']|'')+)' WITH (\{.*\})\s*;?\s*\Z", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatement:
+    """A pipeline's folder, relative to the workspace, and what is planned of it."""
+
+    folder: str
+    request: PlanRequest
+
+    def to_text(self) -> str:
+        """`RUN PIPELINE 'folder' WITH {…}`."""
+        options = self.request.model_dump(mode="json", exclude_defaults=True)
+        return f"RUN PIPELINE '{self.folder.replace(chr(39), chr(39) * 2)}' WITH {json.dumps(options, sort_keys=True)}"
+
+
+def read_statement(text: str) -> RunStatement | None:
+    """The run that a text means, or None when it is something else; raises `ToolError` when it is a broken one."""
+    match = _TEXT.match(text)
+    if match is None:
+        return None
+    try:
+        request = PlanRequest.model_validate_json(match[2])
+    except ValidationError as error:
+        raise ToolError(
+            f"RUN PIPELINE has options that are not understood: {error}", code="invalid_arguments"
+        ) from error
+    return RunStatement(folder=match[1].replace("''", "'"), request=request)
+
+
+def find_folder(root: Path, named: str | None) -> str:
+    """The pipeline folder meant, relative to the workspace: by path or name, or the only one there is.
+
+    Pipelines are folders below `pipelines/`, that folder itself when it holds assets, or any folder given by its path.
+    Raises `ToolError` (not_found, invalid_arguments) with those that exist.
+    """
+    home = root / "pipelines"
+    known = sorted(
+        p.relative_to(root).as_posix()
+        for p in (home, *home.glob("*"))
+        if p.is_dir() and (p / "pipeline.yaml").is_file()
+    )
+    if not known and home.is_dir():
+        known = [home.relative_to(root).as_posix()]
+    if named is None:
+        if len(known) == 1:
+            return known[0]
+        raise ToolError(
+            f"Name a pipeline: {', '.join(known)}." if known else "There is no pipeline in this workspace.",
+            code="not_found" if not known else "invalid_arguments",
+            hint="steward pipeline init makes one." if not known else None,
+        )
+    for candidate in (named, f"pipelines/{named}"):
+        path = (root / candidate).resolve()
+        if path.is_dir() and path.is_relative_to(root):
+            return path.relative_to(root).as_posix()
+    raise ToolError(
+        f"There is no pipeline '{named}'.", code="not_found", hint=f"Pipelines: {', '.join(known) or 'none'}."
+    )
