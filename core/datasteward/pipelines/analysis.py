@@ -10,11 +10,12 @@ from datasteward.lineage.schemas import Column
 from datasteward.pipelines.binding import AssetBinder
 from datasteward.pipelines.checks import Check, compile_checks, join_checks, relationship_targets
 from datasteward.pipelines.contracts import Contract, find_breaches, read_contract
-from datasteward.pipelines.fingerprints import AssetPrint, print_query, print_source
+from datasteward.pipelines.fingerprints import print_query, print_source
 from datasteward.pipelines.graph import Graph, make_graph
-from datasteward.pipelines.inlining import Window, fill_window, has_window_marks, inline_ephemerals
+from datasteward.pipelines.inlining import fill_window, has_window_marks, inline_ephemerals
 from datasteward.pipelines.loading import Asset, Pipeline
 from datasteward.pipelines.problems import PipelineFault, Problem, place_of, suggest
+from datasteward.pipelines.state_model import AssetPrint, Window
 from datasteward.pipelines.surroundings import OuterInput, Surroundings
 from datasteward.pipelines.syntax import Parser, Query, TableUse
 

@@ -18,10 +18,11 @@ from datasteward.lineage.schemas import Column
 from datasteward.lineage.sql_tokens import read_tokens
 from datasteward.pipelines.analysis import Node
 from datasteward.pipelines.checks import Check
-from datasteward.pipelines.inlining import Window, fill_window, has_window_marks
+from datasteward.pipelines.inlining import fill_window, has_window_marks
 from datasteward.pipelines.plan_model import PlanStep
 from datasteward.pipelines.run_model import StepOutcome
-from datasteward.pipelines.state import AssetState, CheckResult, SeenFile, Versions, WindowState, add_step
+from datasteward.pipelines.state import add_step
+from datasteward.pipelines.state_model import AssetState, CheckResult, SeenFile, Versions, Window, WindowState
 from datasteward.pipelines.windows import merge_windows
 
 Guard = Callable[[], contextlib.AbstractContextManager[None]]

@@ -43,7 +43,9 @@ def measure_run(job: PreviewJob, settings: WorkerSettings) -> Measurement:
         name = database.stem if database else None
         cursor = open_cursor(connection, name)
         files = read_folder(settings.workspace_root / statement.folder)
-        plan = prepare(files, statement.request, cursor, name, settings).plan
+        plan = prepare(files, statement.request, cursor, name, settings).plan.model_copy(
+            update={"folder": statement.folder}
+        )
     finally:
         connection.close()
     RunBook(settings.state_folder).keep_plan(plan)
@@ -117,7 +119,7 @@ def apply_run(job: ApplyJob, settings: WorkerSettings) -> Applied | Moved | Fail
         raise
     reporter.finish(outcome)
     if outcome.moved is not None and outcome.plan is not None:
-        book.keep_plan(outcome.plan)
+        book.keep_plan(outcome.plan.model_copy(update={"folder": statement.folder}))
         return Moved(reason=outcome.moved, now=describe_plan(outcome.plan))
     if outcome.status == "failed":
         first = next(s for s in outcome.steps if s.status == "failed")

@@ -11,7 +11,7 @@ from typing import Any
 from datasteward.lineage.edges import OutputColumn
 from datasteward.pipelines.checks import Check
 from datasteward.pipelines.loading import Asset
-from datasteward.pipelines.options import Options
+from datasteward.pipelines.state_model import AssetPrint
 from datasteward.pipelines.syntax import Node, Parser, Query, walk
 
 _NOISE = frozenset({"query_location", "query_location_length"})
@@ -19,14 +19,6 @@ _NAMES = frozenset(
     {"column_names", "table_name", "schema_name", "function_name", "alias", "relation_name", "path", "key"}
 )
 _ROW_MAKERS = frozenset({"unnest", "generate_subscripts"})
-
-
-class AssetPrint(Options):
-    """The three fingerprints of an asset; columns by lower-case name."""
-
-    rows: str
-    columns: Mapping[str, str]
-    settings: str
 
 
 def print_query(

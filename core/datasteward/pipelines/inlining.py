@@ -2,31 +2,14 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from datasteward.lineage.sql_tokens import quote_name, quote_text, read_tokens
 from datasteward.pipelines.loading import Asset
 from datasteward.pipelines.problems import PipelineFault, Problem, place_of
+from datasteward.pipelines.state_model import Window
 from datasteward.pipelines.syntax import Query
 
 START, END = "start", "end"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """Time from `start` up to, not including, `end`; UTC without zone."""
-
-    start: datetime
-    end: datetime
-
-    def __str__(self) -> str:
-        """Both ends, shortened to dates where they fall on midnight."""
-        return f"{_short(self.start)}..{_short(self.end)}"
-
-
-def _short(moment: datetime) -> str:
-    return moment.isoformat(sep=" ", timespec="minutes") if moment.hour or moment.minute else moment.date().isoformat()
 
 
 def has_window_marks(sql: str) -> bool:

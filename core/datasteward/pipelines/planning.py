@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from datasteward.pipelines.analysis import Analysis, Node
 from datasteward.pipelines.fingerprints import digest
 from datasteward.pipelines.graph import select_assets
-from datasteward.pipelines.inlining import Window
 from datasteward.pipelines.plan_model import Action, Plan, PlanColumn, PlanRequest, PlanStep, PlanWindow
 from datasteward.pipelines.problems import PipelineFault, Problem
-from datasteward.pipelines.state import AssetState
+from datasteward.pipelines.state_model import AssetState, Window
 from datasteward.pipelines.windows import floor_to, merge_windows, step_back, subtract_windows
 
 ALL = None

@@ -9,7 +9,7 @@ from datasteward.errors import ErrorCode
 from datasteward.pipelines.loading import PipelineFiles
 from datasteward.pipelines.options import Options
 from datasteward.pipelines.plan_model import Plan, PlanRequest
-from datasteward.pipelines.state import CheckResult
+from datasteward.pipelines.state_model import CheckResult
 
 StepOutcomeStatus = Literal["published", "failed", "skipped", "up_to_date"]
 

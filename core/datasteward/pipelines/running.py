@@ -24,11 +24,13 @@ from datasteward.errors import Cancelled, ToolError
 from datasteward.pipelines.building import QUARANTINE, Build, CheckFailed, Guard, publish
 from datasteward.pipelines.opening import open_for_run
 from datasteward.pipelines.options import Retry, RetryCause
-from datasteward.pipelines.plan_model import Plan, PlanStep
+from datasteward.pipelines.plan_model import PlanStep
 from datasteward.pipelines.preparing import Prepared, prepare
 from datasteward.pipelines.python_process import run_python_asset
 from datasteward.pipelines.run_model import RunJob, RunOutcome, StepOutcome
-from datasteward.pipelines.state import AssetState, Versions, add_step, make_state, read_states
+from datasteward.pipelines.running_checks import find_move
+from datasteward.pipelines.state import add_step, make_state, read_states
+from datasteward.pipelines.state_model import AssetState, Versions
 from datasteward.pipelines.undoing import ImageKeeper
 
 Tell = Callable[[str, Mapping[str, Any]], None]
@@ -88,35 +90,6 @@ def run_pipeline(
         if is_new_database and not has_begun:
             for tail in ("", ".wal"):
                 settings.database.with_name(settings.database.name + tail).unlink(missing_ok=True)
-
-
-def find_move(approved: Plan, now: Plan, states: Mapping[str, AssetState], change: str) -> str | None:
-    """Why the approved plan no longer holds, or None; what this very change has published before counts as done."""
-    if approved.request.model_dump(exclude={"as_of"}) != now.request.model_dump(exclude={"as_of"}):
-        return "another selection was planned"
-    wanted = {s.key: s for s in approved.steps}
-    current = {s.key: s for s in now.steps}
-    if wanted.keys() != current.keys():
-        names = sorted(wanted.keys() ^ current.keys())
-        return f"the pipeline's assets are others: {', '.join(n.removeprefix('main.') for n in names[:5])}"
-    for key, step in wanted.items():
-        found = current[key]
-        state = states.get(key)
-        if change and state is not None and state.change == change and not found.runs:
-            continue
-        if found.identity() != step.identity():
-            return f"{step.name} is not as planned: {_describe_difference(step, found)}"
-    return None
-
-
-def _describe_difference(planned: PlanStep, now: PlanStep) -> str:
-    if planned.fingerprint != now.fingerprint:
-        return "its file changed"
-    if sorted(planned.input_versions) != sorted(now.input_versions):
-        return "its inputs changed"
-    if planned.state != now.state:
-        return "it was published since"
-    return f"the plan was {planned.action}, now it is {now.action}"
 
 
 class _Runner:

@@ -5,79 +5,17 @@ Rows are only ever added: one for each step of each run. The newest published on
 
 import itertools
 import time
-from collections.abc import Mapping
-from datetime import datetime
 from typing import Literal
 
 import duckdb
 
 from datasteward.engine.carriers import quote_name
-from datasteward.pipelines.fingerprints import AssetPrint
-from datasteward.pipelines.inlining import Window
-from datasteward.pipelines.options import Options
+from datasteward.pipelines.state_model import AssetState
 
 SCHEMA = "_steward"
 TABLE = "steps"
 StepStatus = Literal["published", "failed", "skipped"]
 _ticks = itertools.count()
-
-
-class Versions(Options):
-    """Which content of an asset: one mark for its rows, one for each column's values (lower-case names)."""
-
-    rows: str
-    columns: Mapping[str, str]
-
-
-class SeenFile(Options):
-    """A file that was read: path, bytes, time of change in nanoseconds."""
-
-    path: str
-    size: int
-    modified_ns: int
-
-
-class WindowState(Options):
-    """A span of time that is filled; ISO 8601, UTC."""
-
-    start: datetime
-    end: datetime
-
-    def to_window(self) -> Window:
-        """As the planner takes it."""
-        return Window(start=self.start, end=self.end)
-
-
-class CheckResult(Options):
-    """What a check found: `bad` rows, or the number a table check gives."""
-
-    name: str
-    bad: int
-    action: str
-
-
-class AssetState(Options):
-    """What was known of an asset when it was last published."""
-
-    run: str
-    change: str = ""
-    at: str
-    fingerprint: AssetPrint
-    columns: tuple[tuple[str, str], ...]
-    versions: Versions
-    outer: Mapping[str, str] = {}
-    reads: Mapping[str, Versions] = {}
-    files: tuple[SeenFile, ...] = ()
-    windows: tuple[WindowState, ...] = ()
-    rows: int = 0
-    quarantined: int = 0
-    seconds: float = 0.0
-    attempts: int = 1
-    null_shares: Mapping[str, float] = {}
-    checks: tuple[CheckResult, ...] = ()
-    message: str = ""
-    sequence: int = 0
-    pipeline: str = ""
 
 
 def has_state(connection: duckdb.DuckDBPyConnection, database: str) -> bool:

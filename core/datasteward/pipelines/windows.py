@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from datasteward.pipelines.inlining import Window
 from datasteward.pipelines.options import Grain
+from datasteward.pipelines.state_model import Window
 
 
 def floor_to(moment: datetime, grain: Grain) -> datetime:
