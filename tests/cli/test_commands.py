@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.support.wire_client import STEWARD
 from tests.support.workspaces import make_workspace, owned_workspace, steward
 
 STDLIB_ONLY = """

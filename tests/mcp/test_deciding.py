@@ -9,7 +9,6 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.types import ElicitRequestFormParams, ElicitResult
-
 from tests.support.wire_client import WireClient
 from tests.support.workspaces import owned_workspace, steward
 
@@ -39,7 +38,9 @@ async def zeros(client: Client) -> int:
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
-async def test_a_reversible_change_is_approved_in_the_client_after_its_effect_was_shown(folder: Path, mode: str) -> None:
+async def test_a_reversible_change_is_approved_in_the_client_after_its_effect_was_shown(
+    folder: Path, mode: str
+) -> None:
     seen: list[str] = []
     yes = ElicitResult(action="accept", content={"approve": True, "comment": "fine"})
     async with connect(folder, mode, yes, seen) as client:
@@ -82,13 +83,18 @@ async def test_an_agent_has_no_tool_that_approves_and_the_command_needs_a_termin
         run = steward(folder, "changes", "approve", result["change"], stdin="yes\n")
         assert run.returncode != 0
         assert "terminal" in run.stderr
-        assert client.call("change_status", change=result["change"], wait_seconds=0)["structuredContent"]["status"] == "waiting"
+        assert (
+            client.call("change_status", change=result["change"], wait_seconds=0)["structuredContent"]["status"]
+            == "waiting"
+        )
 
 
 async def test_a_rejection_in_the_inbox_reaches_the_waiting_agent(folder: Path) -> None:
     with WireClient(folder) as client:
         change = client.call("propose_change", sql=UPDATE)["structuredContent"]["change"]
-        waiting = client.send("tools/call", {"name": "change_status", "arguments": {"change": change, "wait_seconds": 30}})
+        waiting = client.send(
+            "tools/call", {"name": "change_status", "arguments": {"change": change, "wait_seconds": 30}}
+        )
         assert steward(folder, "changes", "reject", change, "-m", "not this table").returncode == 0
         result = client.wait(waiting, 60)
         assert result["structuredContent"]["status"] == "rejected"

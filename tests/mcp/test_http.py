@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.wire_client import MODERN, STEWARD
 from tests.support.workspaces import owned_workspace, steward
 

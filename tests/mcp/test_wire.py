@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.wire_client import WireClient
 from tests.support.workspaces import kill, owned_workspace, owner_process_id, steward
 
@@ -66,7 +65,9 @@ def test_the_catalog_lists_tables_files_and_results(client: WireClient) -> None:
     assert {("table", "orders"), ("file", "sales"), ("file", "events"), ("result", "r1")} <= kinds
     sales = next(e for e in entries if e["name"] == "sales")
     assert sales["columns"] == [["id", "BIGINT"], ["region", "VARCHAR"], ["amount", "DOUBLE"]]
-    assert [e["name"] for e in client.call("search_catalog", words="region")["structuredContent"]["datasets"]] == ["sales"]
+    assert [e["name"] for e in client.call("search_catalog", words="region")["structuredContent"]["datasets"]] == [
+        "sales"
+    ]
 
 
 def test_a_result_is_read_by_page_column_and_condition(client: WireClient) -> None:
@@ -158,7 +159,11 @@ def test_a_timeout_stops_the_query_and_says_so(client: WireClient) -> None:
 def test_overlapping_calls_of_two_clients_never_mix(folder: Path) -> None:
     with WireClient(folder, era="legacy") as one, WireClient(folder, era="modern") as two:
         sent = [
-            (client, number, client.send("tools/call", {"name": "run_query", "arguments": {"sql": f"SELECT {number} AS n"}}))
+            (
+                client,
+                number,
+                client.send("tools/call", {"name": "run_query", "arguments": {"sql": f"SELECT {number} AS n"}}),
+            )
             for number in range(300)
             for client in (one, two)
         ]

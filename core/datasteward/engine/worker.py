@@ -127,12 +127,13 @@ def limit_process(settings: WorkerSettings) -> None:
         return
     import resource
 
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    largest = max(settings.temp_bytes, 2**30) * 2
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+    wanted = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: max(settings.temp_bytes, 2**30) * 2}
     if sys.platform == "linux":
-        space = settings.memory_bytes * _ADDRESS_SPACE_FACTOR + _ADDRESS_SPACE_BASE
-        resource.setrlimit(resource.RLIMIT_AS, (space, space))
+        wanted[resource.RLIMIT_AS] = settings.memory_bytes * _ADDRESS_SPACE_FACTOR + _ADDRESS_SPACE_BASE
+    for kind, limit in wanted.items():
+        _, hard = resource.getrlimit(kind)
+        allowed = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (allowed, allowed))
 
 
 def restrict_files(settings: WorkerSettings) -> None:
