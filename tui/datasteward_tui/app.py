@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import logging
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -24,11 +25,13 @@ from datasteward_tui.blocks import Block, NoticeBlock, PersonBlock, WelcomeBlock
 from datasteward_tui.call_block import CallBlock
 from datasteward_tui.catalog import Catalog, load_catalog
 from datasteward_tui.choice_list import ChoiceList
+from datasteward_tui.conversation import Conversation
 from datasteward_tui.detail_pane import DetailPane
 from datasteward_tui.fuzzy import Choice, rank
-from datasteward_tui.ports import Providers
+from datasteward_tui.ports import MODES, Providers
 from datasteward_tui.prompt_history import PromptHistory
 from datasteward_tui.prompt_input import PromptInput
+from datasteward_tui.screen_person import ScreenPerson
 from datasteward_tui.sql_runs import run_sql
 from datasteward_tui.sql_text import looks_like_sql
 from datasteward_tui.status_bar import KeyHint, Standing, StatusBar
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 logger = logging.getLogger(__name__)
+QUIET_SECONDS = 2.0
+"""A plan or question opens by itself only when nothing was typed for so long."""
 
 
 class StewardApp(App[None]):
@@ -53,7 +58,9 @@ class StewardApp(App[None]):
         Binding("f2", "approvals", "approvals"),
         Binding("f3", "pane", "pane"),
         Binding("f4", "catalog", "catalog"),
-        Binding("f6", "switch", "prompt or pane"),
+        Binding("shift+tab", "mode", "mode", priority=True),
+        Binding("f7", "review", "plan or question", priority=True),
+        Binding("f6", "switch", "prompt or pane", priority=True),
         Binding("ctrl+r", "history", "history", priority=True),
         Binding("ctrl+g", "editor", "editor", priority=True),
         Binding("ctrl+o", "fold_calls", "fold", priority=True),
@@ -72,6 +79,9 @@ class StewardApp(App[None]):
         self._is_searching_history = False
         self._jobs = 0
         self._waiting = 0
+        self._typed_at = 0.0
+        self.conversation: Conversation | None = None
+        self.screen_person = ScreenPerson(self, self._is_free, lambda words: self.say(NoticeBlock(words, "warning")))
         self._is_blurred = False
         self.register_theme(look.DARK)
         self.register_theme(look.LIGHT)
@@ -125,6 +135,10 @@ class StewardApp(App[None]):
 
     def on_mount(self) -> None:
         """Show the first frame; everything else comes after it."""
+        if self.providers.chat is not None:
+            self.conversation = Conversation(
+                self.providers.chat, self.transcript, self.screen_person, self.show_standing
+            )
         self.prompt.focus()
         self.show_standing()
         self._show_title()
@@ -177,10 +191,19 @@ class StewardApp(App[None]):
         """Bring the status line up to date."""
         bar = self.screen_stack[0].query_one("#status", StatusBar)
         chat = self.providers.chat
+        talk = self.conversation
+        facts = talk.facts if talk is not None else None
+        activity = f"{self._jobs} running" if self._jobs else ""
+        if talk is not None and talk.is_running:
+            activity = (facts.activity if facts is not None else "") or "working"
         bar.standing = Standing(
+            mode=talk.mode if talk is not None else None,
+            context_share=facts.context_share if facts is not None else None,
+            usd=facts.usd if facts is not None and facts.usd else None,
+            queued=len(talk.queue) if talk is not None else 0,
             model=chat.model if chat else None,
             waiting=self._waiting,
-            activity=f"{self._jobs} running" if self._jobs else "",
+            activity=activity,
             place=self._place(),
         )
         bar.hints = self._hints()
@@ -199,7 +222,9 @@ class StewardApp(App[None]):
             KeyHint(key="^P", words="commands", action="command_palette"),
             KeyHint(key="^R", words="history", action="history"),
         ]
-        if self._jobs:
+        if self.conversation is not None:
+            hints.insert(1, KeyHint(key="⇧Tab", words="mode", action="mode"))
+        if self._jobs or (self.conversation is not None and self.conversation.is_running):
             hints.insert(0, KeyHint(key="Esc", words="stop", action="stop"))
         return tuple(hints)
 
@@ -211,6 +236,7 @@ class StewardApp(App[None]):
 
     def on_text_area_changed(self) -> None:
         """Offer names and commands, and say how the text will be taken."""
+        self._typed_at = time.monotonic()
         self.dock.note_typing()
         prompt = self.prompt
         prompt.border_title = self._reading_of(prompt.text)
@@ -293,6 +319,10 @@ class StewardApp(App[None]):
         elif text.startswith("!") or looks_like_sql(text):
             self.run_statement(text.removeprefix("!").strip())
         else:
+            self._send_message(text)
+
+    def _send_message(self, text: str) -> None:
+        if self.conversation is None:
             self.say(PersonBlock(text))
             self.say(
                 NoticeBlock(
@@ -301,6 +331,12 @@ class StewardApp(App[None]):
                     "Begin with ! to run it as SQL. For answers set ANTHROPIC_API_KEY, or try steward demo.",
                 )
             )
+
+            return
+        block = PersonBlock(text, is_queued=self.conversation.is_running)
+        self.say(block)
+        self.start(self.conversation.send(block), group="chat")
+        self.show_standing()
 
     def _take_command(self, text: str) -> None:
         found = slash.parse_invocation(text, self.commands())
@@ -332,6 +368,63 @@ class StewardApp(App[None]):
 
     def _count_jobs(self, step: int) -> None:
         self._jobs += step
+        self.show_standing()
+
+    # The model
+
+    def _is_free(self) -> bool:
+        """Whether a screen may open without taking keys that are meant for something else."""
+        quiet = time.monotonic() - self._typed_at > QUIET_SECONDS
+        return quiet and not self.prompt.text.strip() and len(self.screen_stack) == 1 and not self.dock.has_keys
+
+    def action_mode(self) -> None:
+        """Plan, ask, auto."""
+        if self.conversation is not None:
+            self.conversation.next_mode()
+            self.show_standing()
+
+    def command_mode(self, name: str) -> None:
+        """The named mode, or the next."""
+        if self.conversation is not None and name in MODES:
+            self.conversation.mode = name
+            self.show_standing()
+        elif name:
+            self.say(NoticeBlock(f"There is no mode '{name}'.", "warning", "plan, ask or auto"))
+        else:
+            self.action_mode()
+
+    def action_review(self) -> None:
+        """Open the plan or question that waits."""
+        if len(self.screen_stack) == 1:
+            self.screen_person.open_waiting()
+
+    def action_new(self) -> None:
+        """Begin a new conversation."""
+        if self.conversation is None or self.conversation.is_running:
+            self.notify("Stop the run first: Esc.")
+            return
+        self.start(self.conversation.leave(), group="session")
+        self.transcript.clear()
+        self.say(WelcomeBlock(self._welcome_facts()))
+
+    def action_sessions(self) -> None:
+        """Choose an earlier conversation."""
+        if self.conversation is None or self.conversation.is_running:
+            self.notify("Stop the run first: Esc.")
+            return
+        self.start(self._pick_session(self.conversation), group="session", exclusive=True)
+
+    async def _pick_session(self, conversation: Conversation) -> None:
+        from datasteward_tui.session_screen import SessionScreen
+
+        found = await conversation.summaries()
+        choice = await self.push_screen_wait(SessionScreen(found, conversation.search))
+        if choice is None:
+            return
+        blocks = await conversation.resume(choice.session_id, is_fork=choice.is_fork)
+        self.transcript.clear()
+        self.transcript.extend(blocks)
+        self.transcript.go_to_end()
         self.show_standing()
 
     # Approvals
@@ -517,7 +610,11 @@ class StewardApp(App[None]):
 
     def action_stop(self) -> None:
         """Stop what runs; else close what is open; else go back to the prompt."""
-        if self._jobs:
+        if self.conversation is not None and self.conversation.is_running:
+            for block in self.conversation.stop():
+                self.transcript.remove_block(block)
+                self.prompt.put("\n".join(t for t in (self.prompt.text, block.words) if t))
+        elif self._jobs:
             self.workers.cancel_group(self, "sql")
         elif not self.prompt.has_focus:
             self.prompt.focus()
@@ -549,6 +646,8 @@ class StewardApp(App[None]):
 
     async def on_unmount(self) -> None:
         """Let go of the owner."""
+        if self.conversation is not None:
+            await self.conversation.close()
         await self.link.close()
 
 

@@ -111,6 +111,11 @@ class ApprovalDock(Vertical):
         self.panel.focus()
         self.look_soon()
 
+    @property
+    def has_keys(self) -> bool:
+        """Whether the panel has the keys."""
+        return self._inbox is not None and (self.panel.has_focus or self.panel.has_class("-asking"))
+
     def note_typing(self) -> None:
         """Something was typed into the prompt."""
         if self._inbox is not None:

@@ -1,0 +1,147 @@
+"""Talking to the agent: one session, its runs one after another, and what waits to be said."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from datasteward_tui.blocks import Block, PersonBlock
+from datasteward_tui.ports import MODES, ChatProvider, Mode
+
+if TYPE_CHECKING:
+    from datasteward_agent.agent import Agent
+    from datasteward_agent.session_store import SearchHit, Session, SessionStore, SessionSummary
+    from datasteward_agent.toolset import Person
+    from datasteward_tui.event_blocks import ChatFacts, EventTeller, Stage
+
+
+class Conversation:
+    """The agent's side of the transcript. All imports of the agent happen at the first message."""
+
+    def __init__(self, provider: ChatProvider, stage: "Stage", person: "Person", on_facts: Callable[[], None]) -> None:
+        self._provider = provider
+        self._stage = stage
+        self._person = person
+        self._on_facts = on_facts
+        self._store: SessionStore | None = None
+        self._session: Session | None = None
+        self._agent: Agent | None = None
+        self._teller: EventTeller | None = None
+        self._is_stopping = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.mode: Mode = "ask"
+        self.is_running = False
+        self.queue: list[PersonBlock] = []
+
+    @property
+    def facts(self) -> "ChatFacts | None":
+        """Context, cost and activity, once there was a run."""
+        return self._teller.facts if self._teller is not None else None
+
+    @property
+    def session_id(self) -> str | None:
+        """The open session."""
+        return self._session.session_id if self._session is not None else None
+
+    def next_mode(self) -> Mode:
+        """Go from plan to ask to auto and around; counts from the next message on."""
+        self.mode = MODES[(MODES.index(self.mode) + 1) % len(MODES)]
+        return self.mode
+
+    async def send(self, block: PersonBlock) -> None:
+        """Send what the block says, or queue it while a run works; returns when nothing is left to send."""
+        if self.is_running:
+            self.queue.append(block)
+            return
+        self.is_running = True
+        self._idle.clear()
+        self._is_stopping = False
+        try:
+            await self._run(block.words)
+            while self.queue and not self._is_stopping:
+                following = self.queue.pop(0)
+                following.is_queued = False
+                following.touch()
+                self._stage.changed(following)
+                await self._run(following.words)
+        finally:
+            self.is_running = False
+            self._idle.set()
+            self._on_facts()
+
+    def stop(self) -> list[PersonBlock]:
+        """End the run at once; gives back what was queued."""
+        self._is_stopping = True
+        if self._agent is not None:
+            self._agent.cancel()
+        left, self.queue = self.queue, []
+        return left
+
+    async def summaries(self) -> "Sequence[SessionSummary]":
+        """The latest sessions."""
+        store = await self._open_store()
+        return await asyncio.to_thread(store.summaries)
+
+    def search(self, words: str) -> "Sequence[SearchHit]":
+        """Where words were said; short and from a local index."""
+        return self._store.search(words) if self._store is not None else ()
+
+    async def resume(self, session_id: str, *, is_fork: bool) -> Sequence[Block]:
+        """Go on with a session, or with a copy; gives its blocks. Raises `ToolError` when it is open elsewhere."""
+        from datasteward_tui.event_blocks import BlockList, EventTeller
+
+        store = await self._open_store()
+        open_session = store.fork if is_fork else store.open
+        session = await asyncio.to_thread(open_session, session_id)
+        await self.leave()
+        self._session = session
+        events = await asyncio.to_thread(store.read, session.session_id)
+        blocks = BlockList()
+        teller = EventTeller(blocks, echoes_person=True)
+        for event in events:
+            teller.take(event)
+        self._teller = EventTeller(self._stage, self._on_facts)
+        self._teller.facts = teller.facts
+        return blocks.blocks
+
+    async def leave(self) -> None:
+        """Close the session; the next message begins a new one."""
+        session, self._session, self._teller = self._session, None, None
+        if session is not None:
+            session.close()
+
+    async def close(self, timeout_seconds: float = 2.0) -> None:
+        """Stop what runs, let it write its end down, and close the session."""
+        self.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), timeout_seconds)
+        await self.leave()
+
+    async def _open_store(self) -> "SessionStore":
+        if self._store is None:
+            self._store = await asyncio.to_thread(self._provider.open_sessions)
+        return self._store
+
+    async def _run(self, words: str) -> None:
+        store = await self._open_store()
+        await asyncio.to_thread(_import_agent)
+        from datasteward_tui.event_blocks import EventTeller
+
+        if self._session is None:
+            self._session = await asyncio.to_thread(store.create)
+        if self._teller is None:
+            self._teller = EventTeller(self._stage, self._on_facts)
+        agent = await self._provider.make_agent(self._session, self.mode, self._person)
+        self._agent = agent
+        try:
+            await agent.run(words, self._teller.take)
+        finally:
+            self._agent = None
+            with contextlib.suppress(OSError):
+                await agent.close()
+        await asyncio.to_thread(store.index, self._session)
+
+
+def _import_agent() -> None:
+    import datasteward_tui.event_blocks  # noqa: F401 - only loaded here, away from the event loop
