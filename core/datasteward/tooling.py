@@ -202,7 +202,9 @@ def _lean(node: Any, definitions: Mapping[str, Any], path: tuple[str, ...]) -> A
             out[key] = {name: _lean(item, definitions, path) for name, item in value.items()}
         elif key == "anyOf" and isinstance(value, list) and {"type": "null"} in value:
             others = [v for v in value if v != {"type": "null"}]
-            out.update(_lean(others[0] if len(others) == 1 else {"type": [v["type"] for v in others]}, definitions, path))
+            out.update(
+                _lean(others[0] if len(others) == 1 else {"type": [v["type"] for v in others]}, definitions, path)
+            )
         elif (key == "default" and not value) or key in _LEFT_TO_VALIDATION:
             continue
         else:

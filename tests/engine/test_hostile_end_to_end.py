@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.support.gate_sandbox import build_sandbox
 
 from datasteward.engine.engine import QueryRequest
 from datasteward.errors import ToolError
 from datasteward.services import open_services
 from datasteward.settings import load_settings
 from datasteward.workspace import Workspace
-from tests.support.gate_sandbox import build_sandbox
 
 pytestmark = pytest.mark.anyio
 

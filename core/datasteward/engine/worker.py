@@ -4,6 +4,7 @@ Started as `python -I -m datasteward.engine.worker`. The first message is the se
 operation or takes one back. When the pipe closes, the process ends at once, whatever it is doing.
 """
 
+import importlib
 import logging
 import os
 import queue
@@ -152,15 +153,17 @@ def restrict_files(settings: WorkerSettings) -> None:
     logger.debug("landlock: %s", report)
 
 
+def _import_engine() -> None:
+    """Load what every query needs before the settings arrive, so that the wait for them is not lost."""
+    for module in ("duckdb", "pyarrow.parquet", "datasteward.engine.operations", "datasteward.engine.query"):
+        importlib.import_module(module)
+
+
 def main() -> None:
     """Entry point of the process."""
     logging.basicConfig(level=logging.WARNING, format="worker %(process)d: %(message)s")
     incoming, outgoing = take_pipes()
-    import duckdb  # noqa: F401
-    import pyarrow.parquet
-
-    import datasteward.engine.operations
-    import datasteward.engine.query  # noqa: F401
+    _import_engine()
 
     first = read_message(incoming)
     if first is None:
