@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class PipelineWorkspace:
     @property
     def settings(self) -> WorkerSettings:
         """What a worker of this workspace may use."""
-        return make_worker_settings(self.workspace, Settings())
+        return replace(make_worker_settings(self.workspace, Settings()), lock_wait_seconds=1.0)
 
     @property
     def database(self) -> Path:

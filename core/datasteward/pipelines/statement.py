@@ -44,17 +44,14 @@ def read_statement(text: str) -> RunStatement | None:
 def find_folder(root: Path, named: str | None) -> str:
     """The pipeline folder meant, relative to the workspace: by path or name, or the only one there is.
 
-    Pipelines are folders below `pipelines/`, that folder itself when it holds assets, or any folder given by its path.
+    Pipelines are the folders in `pipelines/`, that folder itself when pipeline.yaml or an asset is right in it, or any
+    folder given by its path.
     Raises `ToolError` (not_found, invalid_arguments) with those that exist.
     """
     home = root / "pipelines"
-    known = sorted(
-        p.relative_to(root).as_posix()
-        for p in (home, *home.glob("*"))
-        if p.is_dir() and (p / "pipeline.yaml").is_file()
-    )
-    if not known and home.is_dir():
-        known = [home.relative_to(root).as_posix()]
+    is_one = (home / "pipeline.yaml").is_file() or any(home.glob("*.sql"))
+    found = [home] if is_one else [p for p in sorted(home.glob("*")) if p.is_dir() and not p.name.startswith(".")]
+    known = [p.relative_to(root).as_posix() for p in found]
     if named is None:
         if len(known) == 1:
             return known[0]
