@@ -1,0 +1,75 @@
+"""Unit tests in headers run on given rows, never on data; commands make and check what they say."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from datasteward_cli.app import Scope
+from datasteward_cli.pipeline_commands import contract, pipeline
+from tests.pipelines.test_checks import CONTRACT
+from tests.support.pipeline_workspace import PipelineWorkspace
+
+TESTED = """/* @asset
+tests:
+  - name: adds up
+    given:
+      staging.stg_orders: [{{day: 2026-01-01, amount: 2}}, {{day: 2026-01-01, amount: 3.5}}]
+    expect: [{{day: 2026-01-01, total: {total}}}]
+@end */ SELECT day, sum(amount) AS total FROM staging.stg_orders GROUP BY day"""
+FILES = {
+    "data/orders.csv": "id,day,amount\n1,2026-01-01,5.5\n2,2026-01-02,-1\n",
+    "staging/stg_orders.sql": """/* @asset
+tests:
+  - given: {data/orders.csv: [{id: 1, amount: -2.0}, {id: 2, amount: 2.0}]}
+    expect: [{id: 2}]
+@end */ SELECT id, day, amount FROM read_csv('data/orders.csv') WHERE amount > 0""",
+}
+
+
+def run(folder: Path, group: object, *arguments: str) -> Result:
+    assert group in {pipeline, contract}
+    chosen = pipeline if group is pipeline else contract
+    result = CliRunner().invoke(chosen, list(arguments), obj=Scope(folder, no_owner=True), standalone_mode=False)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.mark.parametrize(("total", "code"), [("5.5", 0), ("6", 10)])
+def test_a_unit_test_compares_what_comes_out_of_given_rows(tmp_path: Path, total: str, code: int) -> None:
+    place = PipelineWorkspace(tmp_path)
+    place.write({**FILES, "marts/daily.sql": TESTED.format(total=total)})
+    result = run(tmp_path, pipeline, "test")
+    assert result.return_value == code
+    assert "ok   staging.stg_orders: test 1" in result.output
+    if code:
+        assert "FAIL marts.daily: adds up" in result.output
+        assert "- day=2026-01-01, total=6.0" in result.output
+        assert "+ day=2026-01-01, total=5.5" in result.output
+    assert not place.database.exists()
+
+
+def test_init_makes_a_pipeline_whose_own_test_passes(tmp_path: Path) -> None:
+    assert "made pipelines/shop" in run(tmp_path, pipeline, "init", "shop").output
+    assert "ok   staging.first: test 1" in run(tmp_path, pipeline, "test", "shop").output
+
+
+def test_a_contract_is_checked_on_a_file(tmp_path: Path) -> None:
+    place = PipelineWorkspace(tmp_path)
+    place.write({"data/orders.csv": "k,name,net\n1,a,5\n1,zz,-1\n"})
+    (tmp_path / "c.yaml").write_text(CONTRACT)
+    result = run(tmp_path, contract, "check", str(tmp_path / "c.yaml"), "--dataset", "orders")
+    assert result.return_value == 10
+    assert "- column k is BIGINT, the contract promises INTEGER" in result.output
+    assert "- unique k: 1 bad" in result.output
+    assert "- maxLength name: 1 bad" in result.output
+
+
+def test_two_versions_of_a_contract_are_compared(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(CONTRACT)
+    (tmp_path / "b.yaml").write_text(CONTRACT.replace("physicalType: INTEGER, required: true", "physicalType: BIGINT"))
+    result = run(tmp_path, contract, "diff", str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml"))
+    assert result.return_value == 10
+    assert "breaking: orders: k: INTEGER becomes BIGINT" in result.output
+    assert run(tmp_path, contract, "diff", str(tmp_path / "a.yaml"), str(tmp_path / "a.yaml")).return_value == 0
