@@ -51,6 +51,7 @@ def test_a_plain_query_is_an_asset_named_by_its_path(tmp_path: Path) -> None:
         ("/* @aset\nowner: a\n*/ SELECT 1", "a.sql:1:4: unknown header '@aset', write '@asset'"),
         ("/* @asset\nmaterialize: merge\n*/ SELECT 1", "merge needs 'unique'"),
         ("/* @asset\nchecks:\n  - unique: [a]\n    on_fail: quarantine\n*/ SELECT 1", "cannot quarantine rows"),
+        ("/* @asset\nowner: &a x\ndescription: *a\n@end */ SELECT 1", "anchors and aliases"),
         ("SELECT {{ config(x=1) }}", "a.sql:1:8: '{{ config(x=1) }}' is not understood"),
         ("SELECT * FROM {{ ref('b') }}", "a.sql:1:15: no asset 'b'"),
     ],

@@ -63,6 +63,31 @@ def test_what_cannot_run_is_told_with_its_place(shop: PipelineWorkspace, path: s
         shop.plan()
 
 
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("expect: amonut > 0", "the check 'expect amonut > 0': Referenced column"),
+        ("expect: id > 0); DROP TABLE marts.ids; SELECT (1", "the check"),
+        ("expect: (SELECT count(*) FROM read_text('/etc/passwd')) > 0", "the check"),
+        ("query: SELECT count(*) FROM read_csv('/etc/passwd')", "the check 'query'"),
+        ("query: DELETE FROM this RETURNING 1", "the check 'query'"),
+        ("query: SELECT length(getenv('HOME'))", "the check 'query'"),
+        ("relationship: id -> staging.nothing.id", "the check 'relationship"),
+    ],
+)
+def test_a_check_is_held_to_the_same_gate_as_a_query(shop: PipelineWorkspace, rule: str, expected: str) -> None:
+    header = f'checks:\n  - {rule.split(": ", 1)[0]}: "{rule.split(": ", 1)[1]}"'
+    shop.write({"marts/x.sql": f"/* @asset\n{header}\n@end */ SELECT id, amount FROM staging.stg_orders"})
+    with pytest.raises(ToolError, match=expected):
+        shop.plan()
+
+
+def test_python_code_is_named_in_the_plan(shop: PipelineWorkspace) -> None:
+    shop.write({"p.py": '"""@asset\ncolumns: {a: BIGINT}\n"""\ndef asset():\n    return []\n'})
+    step = next(s for s in shop.plan().steps if s.name == "p")
+    assert step.destructive == ("runs the Python code of p.py, which can do what you can",)
+
+
 def test_a_cycle_is_one_clear_error(shop: PipelineWorkspace) -> None:
     shop.write({"a.sql": "SELECT * FROM b", "b.sql": "SELECT * FROM a"})
     with pytest.raises(ToolError, match="is part of a cycle: a reads b reads a"):

@@ -358,6 +358,19 @@ def test_a_python_asset_gets_its_inputs_and_its_rows_are_published(shop: Pipelin
     assert shop.rows("FROM after") == [("order 2",)]
 
 
+@pytest.mark.parametrize(
+    ("limits", "status"), [("warn: 24h", "published"), ("error: 24h", "failed"), ("error: 99999d", "published")]
+)
+def test_rows_that_are_too_old_warn_or_block(shop: PipelineWorkspace, limits: str, status: str) -> None:
+    shop.write(
+        {"marts/daily.sql": f"/* @asset\nfresh: {{column: day, {limits}}}\n*/ SELECT day FROM staging.stg_orders"}
+    )
+    outcome = shop.run()
+    step = next(s for s in outcome.steps if s.name == "marts.daily")
+    assert step.status == status
+    assert any(c.action in {"warned", "blocked"} for c in step.checks) == ("99999" not in limits)
+
+
 def test_two_runs_at_once_one_waits_or_is_told(shop: PipelineWorkspace) -> None:
     import duckdb
 

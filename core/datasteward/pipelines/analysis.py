@@ -7,6 +7,7 @@ from datetime import datetime
 from datasteward.errors import ToolError
 from datasteward.lineage.edges import StatementLineage
 from datasteward.lineage.schemas import Column
+from datasteward.lineage.sql_tokens import quote_name
 from datasteward.pipelines.binding import AssetBinder
 from datasteward.pipelines.checks import Check, compile_checks, join_checks, relationship_targets
 from datasteward.pipelines.contracts import Contract, find_breaches, read_contract
@@ -91,6 +92,8 @@ class _Analyst:
             except PipelineFault as fault:
                 self.problems += fault.problems
                 self.failed.add(asset.key)
+        for draft in drafts.values():
+            self._know_check_targets(draft.asset)
         edges = {key: [*d.keys, *self._check_edges(d.asset)] for key, d in drafts.items()}
         graph = self._order(edges)
         for asset in graph.assets if graph else ():
@@ -116,6 +119,14 @@ class _Analyst:
     def _check_edges(self, asset: Asset) -> list[str]:
         names = [n if "." in n else f"main.{n}" for n in relationship_targets(asset)]
         return [n.casefold() for n in names if n.casefold() in self.by_key and n.casefold() != asset.key]
+
+    def _know_check_targets(self, asset: Asset) -> None:
+        for name in relationship_targets(asset):
+            parts = tuple(name.split("."))
+            if (name if "." in name else f"main.{name}").casefold() not in self.by_key:
+                found = self.surroundings.find(parts)
+                if found is not None:
+                    self.binder.add(parts, found.name, found.columns)
 
     def _read(self, asset: Asset) -> _Draft:
         draft = _Draft(asset=asset, query=None, keys=[], outer=[], outer_paths=[], files={})
@@ -270,8 +281,24 @@ class _Analyst:
             problems += [Problem(path=asset.path, message=f"breaks its contract: {b.message}") for b in breaches]
         if problems:
             raise PipelineFault(problems)
-        self.nodes[asset.key] = node
         self.binder.add((asset.schema, asset.table), asset.name, node.columns)
+        problems = [p for check in node.checks if (p := self._judge_check(asset, check)) is not None]
+        if problems:
+            raise PipelineFault(problems)
+        self.nodes[asset.key] = node
+
+    def _judge_check(self, asset: Asset, check: Check) -> Problem | None:
+        """Why a check may not run: it is SQL like any other, held to the same gate and bound before anything runs."""
+        sql = check.count_query(f"{quote_name(asset.schema)}.{quote_name(asset.table)}")
+        report = self.surroundings.check(sql)
+        if report.refusal is not None or len(report.statements) != 1:
+            words = report.refusal.message if report.refusal else "it is more than one expression"
+            return Problem(path=asset.path, message=f"the check '{check.name}': {words}")
+        try:
+            self.binder.bind(asset, sql, {}, has_places=False)
+        except PipelineFault as fault:
+            return Problem(path=asset.path, message=f"the check '{check.name}': {fault.problems[0].message}")
+        return None
 
 
 def _node(

@@ -45,12 +45,29 @@ def compile_checks(asset: Asset) -> tuple[Check, ...]:
         checks.append(_unique(asset.options.unique, CheckOptions(unique=asset.options.unique)))
     if asset.options.materialize == "merge":
         checks += [_not_null((c,), CheckOptions(not_null=(c,))) for c in asset.options.unique]
+    checks += _freshness(asset)
     time = asset.options.time
     if asset.options.materialize == "incremental" and time is not None:
         placed = {c.casefold() for o in asset.options.checks if o.not_null and o.on_fail != "warn" for c in o.not_null}
         if time.casefold() not in placed:
             checks.append(_not_null((time,), CheckOptions(not_null=(time,))))
     return _named(checks)
+
+
+def _freshness(asset: Asset) -> list[Check]:
+    fresh = asset.options.fresh
+    if fresh is None:
+        return []
+    newest = f"CAST(max({quote_name(fresh.column)}) AS TIMESTAMP)"
+    found = []
+    limits: tuple[tuple[float | None, OnFail], ...] = ((fresh.warn, "warn"), (fresh.error, "block"))
+    for seconds, on_fail in limits:
+        if seconds is not None:
+            age = f"CAST(now() AS TIMESTAMP) - to_seconds({seconds:.0f})"
+            sql = f"SELECT CASE WHEN {newest} >= {age} THEN 0 ELSE 1 END FROM {{this}}"
+            name = f"fresh {fresh.column} within {seconds / 3600:g} h"
+            found.append(Check(name=name, scope="table", sql=sql, on_fail=on_fail, columns=(fresh.column,)))
+    return found
 
 
 def _named(checks: Sequence[Check]) -> tuple[Check, ...]:

@@ -14,6 +14,7 @@ from datasteward.lineage.schemas import Column
 from datasteward.pipelines.checks import Check, join_checks
 from datasteward.pipelines.contract_rules import column_checks, quality_check, unique_check
 from datasteward.pipelines.problems import PipelineFault, Problem, suggest
+from datasteward.pipelines.yaml_reading import has_aliases
 
 if TYPE_CHECKING:
     from open_data_contract_standard.model import SchemaObject
@@ -94,6 +95,8 @@ def parse_contracts(text: str, path: str) -> tuple[Contract, ...]:
     from open_data_contract_standard.model import OpenDataContractStandard
 
     try:
+        if has_aliases(text):
+            raise PipelineFault([Problem(path=path, message="anchors and aliases (& and *) are not taken")])
         data = yaml.safe_load(text)
         _validate(data, path)
         document = OpenDataContractStandard.model_validate(data)

@@ -87,6 +87,8 @@ def read_folder(folder: Path) -> PipelineFiles:
             continue
         if path.suffix not in {".sql", ".py", ".yaml", ".yml"} or not path.is_file():
             continue
+        if not path.resolve().is_relative_to(folder.resolve()):
+            continue
         if path.stat().st_size > MAX_FILE_BYTES or len(texts) >= MAX_FILES:
             raise ToolError(f"{shown} is too large, or there are over {MAX_FILES} files.", code="too_large")
         try:

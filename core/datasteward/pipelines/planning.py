@@ -330,6 +330,8 @@ class _Planner:
         self, node: Node, state: AssetState | None, table: StoredTable | None, action: Action
     ) -> tuple[str, ...]:
         found = []
+        if node.asset.language == "python":
+            found.append(f"runs the Python code of {node.asset.path}, which can do what you can")
         if table is not None and state is None:
             found.append(f"replaces the {table.kind} {node.asset.name}, which this pipeline did not make")
         if state is not None and state.pipeline != self.analysis.pipeline.name:

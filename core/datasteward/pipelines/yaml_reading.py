@@ -46,6 +46,8 @@ def read_yaml(text: str, model: type[ModelT], path: str, *, first_line: int = 1,
         )
 
     try:
+        if has_aliases(text):
+            raise ValueError("anchors and aliases (& and *) are not taken")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
@@ -72,6 +74,11 @@ def read_yaml(text: str, model: type[ModelT], path: str, *, first_line: int = 1,
     if faults:
         raise PipelineFault(faults)
     return found
+
+
+def has_aliases(text: str) -> bool:
+    """Whether a document repeats parts of itself, by which a small file can grow without bound."""
+    return "*" in text and any(isinstance(e, yaml.AliasEvent) for e in yaml.parse(text, Loader=yaml.SafeLoader))
 
 
 def _collect(node: yaml.Node, path: Path, places: _Places) -> None:
