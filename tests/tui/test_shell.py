@@ -199,3 +199,28 @@ async def test_hostile_cells_are_shown_as_text_in_the_grid(folder: Path) -> None
         await pilot.press("right", "enter")
         await until_shown(pilot, "b · VARCHAR · row 1")
         assert "\x1b" not in frame(app)
+
+
+async def test_profiles_lineage_and_charts_open_in_the_pane(folder: Path) -> None:
+    app = make_app(folder)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await until(pilot, lambda: {"profile", "lineage", "chart"} <= app.at_hand)
+        await type_line(pilot, "/profile sales")
+        await until_shown(pilot, "Profile · sales")
+        await type_line(pilot, "from 'data/sales.csv'")
+        await until_shown(pilot, "● SQL")
+        await type_line(pilot, "/lineage r1 upstream")
+        await until_shown(pilot, "upstream of r1")
+        await type_line(pilot, "/chart r1 bar region amount")
+        await until_shown(pilot, "Chart · r1 · bar region amount")
+        await until_shown(pilot, "█")
+        await type_line(pilot, "/profile")
+        await until_shown(pilot, "A name is missing.")
+
+
+async def test_a_typed_change_is_measured_and_waits(folder: Path) -> None:
+    app = make_app(folder)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "propose" in app.at_hand)
+        await type_line(pilot, "create table typed as select 7 as seven")
+        await until_shown(pilot, "Nothing is changed yet: c1 waits for your decision (F2).")

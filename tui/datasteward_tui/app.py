@@ -36,6 +36,7 @@ from datasteward_tui.sql_runs import run_sql
 from datasteward_tui.sql_text import looks_like_sql
 from datasteward_tui.status_bar import KeyHint, Standing, StatusBar
 from datasteward_tui.tool_link import ToolLink
+from datasteward_tui.tool_views import TOOL_OF, View, propose, view_chart, view_lineage, view_profile
 from datasteward_tui.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -361,10 +362,26 @@ class StewardApp(App[None]):
         self._count_jobs(1)
         try:
             await run_sql(self.link, sql, block, lambda: self.transcript.changed(block))
+            if block.code == "needs_approval" and "propose" in self.at_hand:
+                await self._propose(sql, block)
         finally:
             self._count_jobs(-1)
         if block.opens and self.pane.is_shown and self.screen_stack[0].has_class("-wide"):
             self.open_handle(block.opens, takes_focus=False)
+
+    async def _propose(self, sql: str, block: CallBlock) -> None:
+        """What was typed is a change: measure it, and let it wait in the inbox."""
+        block.retitle("change")
+        try:
+            change = await propose(self.link, sql)
+        except DatastewardError as error:
+            block.finish(error.message, {"message": error.message, "hint": error.hint}, seconds=0.0, is_error=True)
+        else:
+            block.finish(
+                f"Nothing is changed yet: {change} waits for your decision (F2).", {}, seconds=0.0, is_error=False
+            )
+            self.dock.look_soon()
+        self.transcript.changed(block)
 
     def _count_jobs(self, step: int) -> None:
         self._jobs += step
@@ -506,6 +523,33 @@ class StewardApp(App[None]):
         self.command_open(message.name)
 
     # Commands
+
+    def command_profile(self, rest: str) -> None:
+        """A profile in the pane."""
+        self.start(self._look(view_profile(self.link, slash.split_words(rest))), group="look", exclusive=True)
+
+    def command_lineage(self, rest: str) -> None:
+        """Lineage in the pane."""
+        self.start(self._look(view_lineage(self.link, slash.split_words(rest))), group="look", exclusive=True)
+
+    def command_chart(self, rest: str) -> None:
+        """A chart in the pane, as wide as it will be."""
+        is_wide = self.screen_stack[0].has_class("-wide")
+        width = int(self.size.width * 0.46) - 4 if is_wide else self.size.width - 3
+        view = view_chart(self.link, slash.split_words(rest), width, self.size.height - 10)
+        self.start(self._look(view), group="look", exclusive=True)
+
+    async def _look(self, view: "Coroutine[object, object, View]") -> None:
+        self._count_jobs(1)
+        try:
+            found = await view
+        except DatastewardError as error:
+            self.say(NoticeBlock(error.message, "error", error.hint))
+            return
+        finally:
+            self._count_jobs(-1)
+        self.pane.show_drawing(found.title, found.body)
+        self.set_pane(is_shown=True)
 
     def command_open(self, name: str) -> None:
         """A handle as a table; a dataset by a query."""
@@ -656,9 +700,7 @@ def _needs_met(tools: set[str], providers: Providers) -> Iterable[str]:
         yield "desk"
     if providers.chat is not None:
         yield "chat"
-    for need in ("profile", "lineage"):
-        if any(name == need or name.startswith(f"{need}_") or name.endswith(f"_{need}") for name in tools):
-            yield need
+    yield from (need for need, tool in TOOL_OF.items() if tool in tools)
 
 
 def _login() -> str:

@@ -80,6 +80,7 @@ class CallBlock(Block):
         self.argument_line = ""
         self.hint = ""
         self.error_position: int | None = None
+        self.code: str | None = None
         self._partial = ""
 
     @property
@@ -114,12 +115,19 @@ class CallBlock(Block):
         """The outcome."""
         self.words, self.seconds = words, seconds
         if is_error and structured.get("message"):
+            code = structured.get("error")
+            self.code = code if isinstance(code, str) else None
             self.words, self.hint = str(structured["message"]), str(structured.get("hint") or "")
             position = structured.get("position")
             self.error_position = position if isinstance(position, int) else None
         self.state = "error" if is_error else "done"
         self.tables = () if is_error else read_tables(structured)
         self.handles = tuple(handles) or tuple(t.handle for t in self.tables if t.handle)
+        self.touch()
+
+    def retitle(self, name: str) -> None:
+        """It turned out to be something else, and goes on."""
+        self.name, self.state, self.error_position, self.hint = name, "running", None, ""
         self.touch()
 
     def deny(self, reason: str) -> None:

@@ -25,6 +25,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(name="open", about="a result, table or file in the pane", action="open", argument="NAME"),
     Command(name="profile", about="columns, nulls, distinct values, shapes", action="profile", argument="NAME", needs="profile"),
     Command(name="lineage", about="where data comes from and goes to", action="lineage", argument="NAME", needs="lineage"),
+    Command(name="chart", about="a result as bars, lines, points", action="chart", argument="RESULT KIND [X] [Y]", needs="chart"),
     Command(name="changes", about="proposals: waiting, decided, undo", action="approvals", needs="desk"),
     Command(name="undo", about="propose to take an applied change back", action="undo", argument="CHANGE", needs="desk"),
     Command(name="sessions", about="resume or copy an earlier conversation", action="sessions", needs="chat"),
@@ -41,10 +42,9 @@ COMMANDS: tuple[Command, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """A command as typed, with its words."""
+    """A command as typed, with what stands after it."""
 
     command: Command
-    words: tuple[str, ...]
     rest: str
 
 
@@ -73,8 +73,12 @@ def parse_invocation(text: str, commands: Sequence[Command]) -> Invocation | str
         near = rank(name, choices(commands), 1)
         hint = f" Did you mean {near[0].value}?" if near and name else " Type / to see all."
         return f"There is no command /{name}.{hint}"
+    return Invocation(command=found[0], rest=rest.strip())
+
+
+def split_words(rest: str) -> tuple[str, ...]:
+    """What stands after a command, as words; quotes keep blanks together."""
     try:
-        words = tuple(shlex.split(rest))
+        return tuple(shlex.split(rest))
     except ValueError:
-        words = tuple(rest.split())
-    return Invocation(command=found[0], words=words, rest=rest.strip())
+        return tuple(rest.split())

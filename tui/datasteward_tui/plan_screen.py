@@ -20,7 +20,6 @@ from datasteward_tui.palette import Palette
 from datasteward_tui.safe_text import show_block, show_line
 from datasteward_tui.strips import blank, wrap_text
 
-
 T = TypeVar("T")
 
 

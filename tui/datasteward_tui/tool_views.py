@@ -1,0 +1,82 @@
+"""Profiles, lineage, charts and proposals, asked of the workspace's tools for the person at the terminal."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from datasteward.calling import ToolAnswer
+from datasteward.errors import ToolError
+from datasteward_tui.tool_link import ToolLink
+
+TOOL_OF: Mapping[str, str] = {
+    "profile": "profile_data",
+    "lineage": "trace_lineage",
+    "chart": "render_chart",
+    "propose": "propose_change",
+}
+"""What the app offers, and the tool it needs."""
+CHART_KINDS = ("bar", "line", "area", "scatter", "histogram", "heatmap", "box")
+LINEAGE_QUESTIONS = ("upstream", "downstream", "drop", "change_type", "rename")
+LINEAGE_CHARACTERS = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Something laid out for the pane."""
+
+    title: str
+    body: str
+
+
+async def ask(link: ToolLink, tool: str, arguments: Mapping[str, Any]) -> ToolAnswer:
+    """The tool's answer; raises `ToolError` for an error answer."""
+    answer = await link.call(tool, arguments)
+    if answer.is_error:
+        told = answer.structured
+        raise ToolError(str(told.get("message") or answer.text), code=answer.code or "runtime", hint=told.get("hint"))
+    return answer
+
+
+async def view_profile(link: ToolLink, words: Sequence[str]) -> View:
+    """The profile of a dataset, or of one of its columns."""
+    dataset, *rest = _need(words, "/profile NAME [COLUMN]")
+    arguments = {"dataset": dataset} | ({"column": rest[0]} if rest else {})
+    answer = await ask(link, TOOL_OF["profile"], arguments)
+    return View(title=f"Profile · {' · '.join(words)}", body=answer.text)
+
+
+async def view_lineage(link: ToolLink, words: Sequence[str]) -> View:
+    """Where a dataset or column comes from or goes to."""
+    dataset, *rest = _need(words, f"/lineage NAME [COLUMN] [{'|'.join(LINEAGE_QUESTIONS)}]")
+    questions = [w for w in rest if w in LINEAGE_QUESTIONS]
+    columns = [w for w in rest if w not in LINEAGE_QUESTIONS]
+    asked = questions[:1] or ["upstream", "downstream"]
+    bodies = []
+    for question in asked:
+        arguments = {"dataset": dataset, "columns": columns, "question": question, "budget": LINEAGE_CHARACTERS}
+        bodies.append((await ask(link, TOOL_OF["lineage"], arguments)).text)
+    return View(title=f"Lineage · {' · '.join(words)}", body="\n\n".join(bodies))
+
+
+async def view_chart(link: ToolLink, words: Sequence[str], width: int, height: int) -> View:
+    """A chart of a stored result, drawn from its rows."""
+    handle, *rest = _need(words, f"/chart RESULT {'|'.join(CHART_KINDS)} [X] [Y]")
+    kind = rest[0] if rest and rest[0] in CHART_KINDS else "bar"
+    columns = rest[1:] if rest and rest[0] in CHART_KINDS else rest
+    arguments: dict[str, Any] = {"handle": handle, "kind": kind}
+    arguments |= dict(zip(("x", "y", "color"), columns, strict=False))
+    arguments |= {"width": max(24, min(200, width)), "height": max(6, min(60, height))}
+    answer = await ask(link, TOOL_OF["chart"], arguments)
+    return View(title=f"Chart · {handle} · {kind} {' '.join(columns)}".rstrip(), body=answer.text)
+
+
+async def propose(link: ToolLink, sql: str) -> str:
+    """The handle of a proposal to run `sql`; raises `ToolError` when it may not be proposed."""
+    answer = await ask(link, TOOL_OF["propose"], {"sql": sql, "purpose": "typed at the terminal"})
+    return str(answer.structured["change"])
+
+
+def _need(words: Sequence[str], usage: str) -> list[str]:
+    if not words:
+        raise ToolError("A name is missing.", code="invalid_arguments", hint=usage)
+    return list(words)
