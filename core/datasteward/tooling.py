@@ -179,8 +179,10 @@ def lean_schema(schema: dict[str, Any]) -> dict[str, Any]:
     return lean
 
 
-_LEFT_TO_VALIDATION = frozenset({"minimum", "maximum", "exclusiveMinimum", "maxLength", "minLength", "format"})
-"""Bounds that calls are checked against but that need not be read beforehand; their errors name them."""
+_LEFT_TO_VALIDATION = frozenset(
+    {"minimum", "maximum", "exclusiveMinimum", "maxLength", "minLength", "maxItems", "format", "default"}
+)
+"""What calls are checked against, or filled in with, but need not be read beforehand; errors name the bounds."""
 
 
 def _lean(node: Any, definitions: Mapping[str, Any], path: tuple[str, ...]) -> Any:
@@ -205,7 +207,7 @@ def _lean(node: Any, definitions: Mapping[str, Any], path: tuple[str, ...]) -> A
             out.update(
                 _lean(others[0] if len(others) == 1 else {"type": [v["type"] for v in others]}, definitions, path)
             )
-        elif (key == "default" and not value) or key in _LEFT_TO_VALIDATION:
+        elif key in _LEFT_TO_VALIDATION or (key == "type" and "enum" in node):
             continue
         else:
             out[key] = _lean(value, definitions, path)
