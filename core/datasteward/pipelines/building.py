@@ -44,6 +44,8 @@ class Build:
     state: AssetState | None
     stored_kind: str | None
     stored_columns: tuple[tuple[str, str], ...]
+    has_quarantine: bool
+    """Whether a table with bad rows of an earlier run is there."""
     upstream: Mapping[str, Versions]
     version: str
     """The mark that content published by this step gets."""
@@ -87,7 +89,15 @@ class CheckFailed(ToolError):
         self.results = tuple(results)
 
 
-def publish(cursor: duckdb.DuckDBPyConnection, build: Build) -> StepOutcome:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A step's outcome and the state it left."""
+
+    outcome: StepOutcome
+    state: AssetState
+
+
+def publish(cursor: duckdb.DuckDBPyConnection, build: Build) -> Published:
     """Build, check and publish; raises `CheckFailed`, or DuckDB's error, with everything rolled back."""
     started = time.perf_counter()
     key = build.step.key
@@ -105,7 +115,7 @@ def publish(cursor: duckdb.DuckDBPyConnection, build: Build) -> StepOutcome:
         _roll_back(cursor)
         raise
     crash_point(f"step.after_commit:{key}")
-    return StepOutcome(
+    outcome = StepOutcome(
         key=key,
         name=build.step.name,
         status="published",
@@ -118,6 +128,7 @@ def publish(cursor: duckdb.DuckDBPyConnection, build: Build) -> StepOutcome:
         rows_before=build.state.rows if build.state else None,
         null_shares=audit.null_shares,
     )
+    return Published(outcome=outcome, state=state)
 
 
 def _roll_back(cursor: duckdb.DuckDBPyConnection) -> None:
@@ -338,7 +349,7 @@ def _raise_blocked(build: Build, results: Sequence[CheckResult]) -> None:
 def _quarantine(
     cursor: duckdb.DuckDBPyConnection, build: Build, table: str, checks: Sequence[Check], *, replaces: bool
 ) -> int:
-    exists = _has_quarantine(cursor, build)
+    exists = build.has_quarantine
     if not checks:
         if exists and replaces:
             cursor.execute(f"DROP TABLE {build.quarantine}")
@@ -373,14 +384,6 @@ def _clear_quarantine(cursor: duckdb.DuckDBPyConnection, build: Build, table: st
         cursor.execute(f"DELETE FROM {build.quarantine} WHERE {_within(column, windows)} OR {column} IS NULL")
     elif build.step.action == "merge":
         cursor.execute(f"DELETE FROM {build.quarantine}")
-
-
-def _has_quarantine(cursor: duckdb.DuckDBPyConnection, build: Build) -> bool:
-    row = cursor.execute(
-        "SELECT 1 FROM system.main.duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
-        [build.database, QUARANTINE, build.quarantine_name],
-    ).fetchone()
-    return row is not None
 
 
 def _state(build: Build, audit: _Audit, seconds: float) -> AssetState:

@@ -63,6 +63,7 @@ class _Planner:
         self.analysis = analysis
         self.known = known
         self.request = request
+        self.readers = analysis.graph.readers
         self.selected = select_assets(analysis.graph, request.select)
         self.changes: dict[str, frozenset[str] | None] = {}
         """By key of each asset that runs: the columns that change, or None for everything."""
@@ -293,7 +294,7 @@ class _Planner:
     ) -> PlanStep:
         asset, table = node.asset, self.known.tables.get(node.asset.key)
         runs = action != "none"
-        readers = [self.analysis.nodes[k].asset.name for k in self.analysis.graph.readers[asset.key]]
+        readers = [self.analysis.nodes[k].asset.name for k in self.readers[asset.key]]
         return PlanStep(
             key=asset.key,
             name=asset.name,

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from datasteward.engine.jobs import WorkerSettings
 from datasteward.engine.lockdown import open_cursor
 from datasteward.errors import Cancelled, ToolError
 from datasteward.pipelines.building import QUARANTINE, Build, CheckFailed, Guard, publish
+from datasteward.pipelines.loading import Asset
 from datasteward.pipelines.opening import open_for_run
 from datasteward.pipelines.options import Retry, RetryCause
 from datasteward.pipelines.plan_model import PlanStep
@@ -29,13 +31,14 @@ from datasteward.pipelines.preparing import Prepared, prepare
 from datasteward.pipelines.python_process import run_python_asset
 from datasteward.pipelines.run_model import RunJob, RunOutcome, StepOutcome
 from datasteward.pipelines.running_checks import find_move
-from datasteward.pipelines.state import add_step, make_state, read_states
+from datasteward.pipelines.state import add_step, make_state
 from datasteward.pipelines.state_model import AssetState, Versions
 from datasteward.pipelines.undoing import ImageKeeper
 
 Tell = Callable[[str, Mapping[str, Any]], None]
 Finish = Callable[[duckdb.DuckDBPyConnection, RunOutcome], None]
 PROGRESS_SECONDS = 0.5
+WATCH_SECONDS = 0.05
 
 
 def run_pipeline(
@@ -116,9 +119,10 @@ class _Runner:
         self.deadline = time.monotonic() + self.plan.timeout_seconds
         self.versions = {k: s.versions for k, s in prepared.known.states.items()}
         self.outcomes: dict[str, StepOutcome] = {}
-        self.cursors: dict[str, duckdb.DuckDBPyConnection] = {}
+        self.running: dict[str, _Running] = {}
+        self.idle: list[duckdb.DuckDBPyConnection] = []
         self.lock = threading.Lock()
-        """Guards `cursors` and the keeper, which the step threads and the watcher share."""
+        """Guards `running`, `idle`, `versions` and the keeper, which the step threads and the watcher share."""
         self.main = open_cursor(connection, self.database)
         self.keeper: ImageKeeper | None = None
         if job.images:
@@ -180,8 +184,6 @@ class _Runner:
         self.outcomes[key] = outcome
         if outcome.status == "failed":
             self._record_failure(key, outcome)
-        elif outcome.status == "published":
-            self.versions[key] = read_states(self.main, self.database)[key].versions
         self.tell("step", outcome.model_dump(mode="json"))
 
     def _record_failure(self, key: str, outcome: StepOutcome) -> None:
@@ -260,21 +262,20 @@ class _Runner:
         allowed = min(
             node.asset.options.timeout or self.plan.timeout_seconds, max(0.1, self.deadline - time.monotonic())
         )
-        cursor = open_cursor(self.connection, self.database)
         with self.lock:
-            self.cursors[step.key] = cursor
+            cursor = self.idle.pop() if self.idle else open_cursor(self.connection, self.database)
+            self.running[step.key] = _Running(cursor=cursor, until=time.monotonic() + allowed)
             self._keep_images(step)
-        timer = threading.Timer(allowed, cursor.interrupt)
-        timer.daemon = True
-        timer.start()
         try:
             with self._python_rows(step, cursor, allowed) as source:
-                return publish(cursor, self._build(step, cursor, attempt, source))
-        finally:
-            timer.cancel()
+                published = publish(cursor, self._build(step, attempt, source))
             with self.lock:
-                del self.cursors[step.key]
-            cursor.close()
+                self.versions[step.key] = published.state.versions
+            return published.outcome
+        finally:
+            with self.lock:
+                del self.running[step.key]
+                self.idle.append(cursor)
 
     def _keep_images(self, step: PlanStep) -> None:
         if self.keeper is None:
@@ -282,11 +283,10 @@ class _Runner:
         asset = self.prepared.analysis.nodes[step.key].asset
         self.keeper.keep("table", asset.schema, asset.table)
         self.keeper.keep("view", asset.schema, asset.table)
-        name = asset.table if asset.schema == "main" else f"{asset.schema}__{asset.table}"
-        self.keeper.keep("table", QUARANTINE, name)
+        self.keeper.keep("table", QUARANTINE, _quarantine_name(asset))
         crash_point(f"step.kept:{step.key}")
 
-    def _build(self, step: PlanStep, cursor: duckdb.DuckDBPyConnection, attempt: int, source: str | None) -> Build:
+    def _build(self, step: PlanStep, attempt: int, source: str | None) -> Build:
         node = self.prepared.analysis.nodes[step.key]
         stored = self.prepared.known.tables.get(step.key)
         return Build(
@@ -299,6 +299,7 @@ class _Runner:
             state=self.prepared.known.states.get(step.key),
             stored_kind=stored.kind if stored else None,
             stored_columns=stored.columns if stored else (),
+            has_quarantine=f"{QUARANTINE}.{_quarantine_name(node.asset)}".casefold() in self.prepared.known.tables,
             upstream={k: self.versions[k] for k in node.reads if k in self.versions},
             version=secrets.token_hex(8),
             source=source,
@@ -339,19 +340,32 @@ class _Runner:
         return self.stop.is_set() or time.monotonic() > self.deadline
 
     def _watch(self) -> None:
-        """Tell progress, and stop what runs when the run is taken back."""
-        while not self.is_over.wait(PROGRESS_SECONDS if not self.stop.is_set() else 0.05):
+        """Tell progress, and stop what runs too long or when the run is taken back."""
+        told_at = time.monotonic()
+        while not self.is_over.wait(WATCH_SECONDS):
+            now = time.monotonic()
             with self.lock:
-                running = dict(self.cursors)
-                if self.stop.is_set():
-                    for cursor in running.values():
-                        cursor.interrupt()
-            done = sum(o.status != "up_to_date" for o in self.outcomes.copy().values())
-            total = len(self.plan.running)
-            names = ", ".join(self.steps[k].name for k in running)
-            self.tell(
-                "progress", {"done": done, "total": total, "message": f"building {names}" if names else "checking"}
-            )
+                names = [self.steps[k].name for k in self.running]
+                for step in self.running.values():
+                    if self.stop.is_set() or now > step.until:
+                        step.cursor.interrupt()
+            if now - told_at >= PROGRESS_SECONDS:
+                told_at = now
+                done = sum(o.status != "up_to_date" for o in self.outcomes.copy().values())
+                message = f"building {', '.join(names)}" if names else "checking"
+                self.tell("progress", {"done": done, "total": len(self.plan.running), "message": message})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    """A step in progress: its cursor, and when (of `time.monotonic`) it is stopped."""
+
+    cursor: duckdb.DuckDBPyConnection
+    until: float
+
+
+def _quarantine_name(asset: Asset) -> str:
+    return asset.table if asset.schema == "main" else f"{asset.schema}__{asset.table}"
 
 
 def _passing_cause(error: Exception) -> RetryCause | None:
