@@ -200,6 +200,8 @@ class _Analyst:
             self._keep_fragment(asset, draft.query)
             self.hidden[asset.key] = draft
             return
+        if asset.options.materialize == "view":
+            _refuse_borrowed_names(asset, draft)
         keys = self._flat_keys(draft.keys)
         sql = self._with_marks(asset, draft.query, body)
         node = _node(
@@ -299,6 +301,17 @@ class _Analyst:
         except PipelineFault as fault:
             return Problem(path=asset.path, message=f"the check '{check.name}': {fault.problems[0].message}")
         return None
+
+
+def _refuse_borrowed_names(asset: Asset, draft: _Draft) -> None:
+    """A stored view outlives the names that stand for files and results only while a query runs."""
+    for parts, found in draft.outer_paths:
+        if found.kind == "result" or (found.kind == "file" and parts[0] != found.name):
+            message = (
+                f"a view cannot read '{found.name}' by its name '{'.'.join(parts)}', which the database does not know;"
+                " make it a table, or read the file by its path"
+            )
+            raise PipelineFault([Problem(path=asset.path, message=message)])
 
 
 def _node(

@@ -3,9 +3,8 @@
 The transaction holds the new rows, what is moved to quarantine, and the state row. A failing check rolls all of it back.
 """
 
-import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,79 +13,18 @@ import duckdb
 from datasteward.changes.crash import crash_point
 from datasteward.engine.carriers import quote_name, quote_text
 from datasteward.errors import ToolError
-from datasteward.lineage.schemas import Column
 from datasteward.lineage.sql_tokens import read_tokens
 from datasteward.pipelines.analysis import Node
-from datasteward.pipelines.checks import Check
+from datasteward.pipelines.auditing import Audit, audit_rows, audit_view, judge_tables
+from datasteward.pipelines.build_model import QUARANTINE, Build, is_refreshed, kept_columns, within
 from datasteward.pipelines.inlining import fill_window, has_window_marks
-from datasteward.pipelines.plan_model import PlanStep
 from datasteward.pipelines.run_model import StepOutcome
 from datasteward.pipelines.state import add_step
-from datasteward.pipelines.state_model import AssetState, CheckResult, SeenFile, Versions, Window, WindowState
+from datasteward.pipelines.state_model import AssetState, SeenFile, Versions, Window, WindowState
 from datasteward.pipelines.windows import merge_windows
 
-Guard = Callable[[], contextlib.AbstractContextManager[None]]
-QUARANTINE = "quarantine"
 STAGED = "temp.main.__steward_staged"
 _FILE_FUNCTIONS = {".csv": "read_csv", ".tsv": "read_csv", ".json": "read_json", ".ndjson": "read_json"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
-    """What one step starts from; `upstream` are the states its inputs have at this moment."""
-
-    database: str
-    pipeline: str
-    run: str
-    change: str
-    node: Node
-    step: PlanStep
-    state: AssetState | None
-    stored_kind: str | None
-    stored_columns: tuple[tuple[str, str], ...]
-    has_quarantine: bool
-    """Whether a table with bad rows of an earlier run is there."""
-    upstream: Mapping[str, Versions]
-    version: str
-    """The mark that content published by this step gets."""
-    guard: Guard = contextlib.nullcontext
-    """Entered around the commit; it raises when this run may no longer publish."""
-    source: str | None = None
-    """For a Python asset: the Parquet file with its rows."""
-    attempt: int = 1
-
-    @property
-    def target(self) -> str:
-        """The asset's table, qualified."""
-        asset = self.node.asset
-        return f"{quote_name(self.database)}.{quote_name(asset.schema)}.{quote_name(asset.table)}"
-
-    @property
-    def quarantine_name(self) -> str:
-        """The table of its quarantine, without the schema."""
-        asset = self.node.asset
-        return asset.table if asset.schema == "main" else f"{asset.schema}__{asset.table}"
-
-    @property
-    def quarantine(self) -> str:
-        """The table of its quarantine, qualified."""
-        return f"{quote_name(self.database)}.{QUARANTINE}.{quote_name(self.quarantine_name)}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Audit:
-    rows: int
-    quarantined: int
-    results: tuple[CheckResult, ...]
-    null_shares: Mapping[str, float]
-
-
-class CheckFailed(ToolError):
-    """A blocking check failed, or a threshold was passed; nothing was published."""
-
-    def __init__(self, message: str, results: Sequence[CheckResult]) -> None:
-        super().__init__(message, code="runtime", hint="Mend the data or the check; the published table is untouched.")
-        self.results = tuple(results)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,27 +76,27 @@ def _roll_back(cursor: duckdb.DuckDBPyConnection) -> None:
         pass
 
 
-def _publish_rows(cursor: duckdb.DuckDBPyConnection, build: Build) -> _Audit:
+def _publish_rows(cursor: duckdb.DuckDBPyConnection, build: Build) -> Audit:
     match build.step.action:
         case "view":
             _drop_other_kind(cursor, build, "view")
             cursor.execute(f"CREATE OR REPLACE VIEW {build.target} AS {build.node.sql.strip().rstrip(';')}")
-            return _audit_view(cursor, build)
+            return audit_view(cursor, build)
         case "build":
             _drop_other_kind(cursor, build, "table")
             cursor.execute(f"CREATE OR REPLACE TABLE {build.target} AS {_query(build)}")
             crash_point(f"step.built:{build.step.key}")
-            return _audit_rows(cursor, build, build.target, replaces=True)
+            return audit_rows(cursor, build, build.target, replaces=True)
         case _:
             _add_columns(cursor, build)
             cursor.execute(f"CREATE OR REPLACE TEMP TABLE {STAGED.rsplit('.', maxsplit=1)[-1]} AS {_query(build)}")
             crash_point(f"step.built:{build.step.key}")
-            audit = _audit_rows(cursor, build, STAGED, replaces=False)
+            audit = audit_rows(cursor, build, STAGED, replaces=False)
             _merge_staged(cursor, build)
-            results = (*audit.results, *_judge_tables(cursor, build, build.target))
+            results = (*audit.results, *judge_tables(cursor, build, build.target))
             cursor.execute(f"DROP TABLE {STAGED}")
             row = cursor.execute(f"SELECT count(*) FROM {build.target}").fetchone()
-            return _Audit(
+            return Audit(
                 rows=int(row[0]) if row else 0,
                 quarantined=audit.quarantined,
                 results=results,
@@ -185,24 +123,11 @@ def _query(build: Build) -> str:
         if has_window_marks(sql):
             sql = fill_window(sql, Window(start=windows[0].start, end=windows[-1].end))
         time_column = quote_name(node.asset.options.time)
-        sql = f"SELECT * FROM ({sql}\n) WHERE {_within(time_column, windows)} OR {time_column} IS NULL"
-    if node.asset.options.drift == "discard" and build.state is not None and not _is_new(build):
+        sql = f"SELECT * FROM ({sql}\n) WHERE {within(time_column, windows)} OR {time_column} IS NULL"
+    if node.asset.options.drift == "discard" and build.state is not None and not is_refreshed(build):
         kept = ", ".join(quote_name(n) for n, _ in build.state.columns)
         sql = f"SELECT {kept} FROM ({sql}\n)"
     return sql
-
-
-def _is_new(build: Build) -> bool:
-    return any(r == "full refresh" for r in build.step.reasons)
-
-
-def _within(column: str, windows: Sequence[Window]) -> str:
-    parts = [f"({column} >= {_timestamp(w.start)} AND {column} < {_timestamp(w.end)})" for w in windows]
-    return f"({' OR '.join(parts)})"
-
-
-def _timestamp(moment: datetime) -> str:
-    return f"TIMESTAMP {quote_text(moment.isoformat(sep=' '))}"
 
 
 def restrict_files(sql: str, new_files: Sequence[str], node: Node) -> str:
@@ -244,7 +169,7 @@ def _merge_staged(cursor: duckdb.DuckDBPyConnection, build: Build) -> None:
         case "fill":
             column = quote_name(options.time or "")
             windows = [Window(start=w.start, end=w.end) for w in build.step.windows]
-            condition = _within(column, windows)
+            condition = within(column, windows)
             if build.step.compares_windows:
                 condition = _differing_windows(cursor, build, column, condition)
             cursor.execute(f"DELETE FROM {build.target} WHERE {condition}")
@@ -271,124 +196,9 @@ def _differing_windows(cursor: duckdb.DuckDBPyConnection, build: Build, column: 
     return f"system.main.date_trunc({grain}, {column})::TIMESTAMP IN ({moments})" if moments else "false"
 
 
-def _audit_view(cursor: duckdb.DuckDBPyConnection, build: Build) -> _Audit:
-    results = []
-    for check in build.node.checks:
-        bad = _count(cursor, check.count_query(build.target))
-        results.append(_judge(check, bad, 0))
-    _raise_blocked(build, results)
-    return _Audit(rows=0, quarantined=0, results=tuple(results), null_shares={})
-
-
-def _audit_rows(cursor: duckdb.DuckDBPyConnection, build: Build, table: str, *, replaces: bool) -> _Audit:
-    """Judge the rows of `table`, move bad ones to quarantine, and (when it is the whole asset) judge the table."""
-    checks = [c for c in build.node.checks if c.scope == "row"]
-    names = [c.name for c in _kept_columns(build)]
-    total, bads, nulls = _count_all(cursor, table, checks, names)
-    results = [_judge(check, bad, total) for check, bad in zip(checks, bads, strict=True)]
-    _raise_blocked(build, results)
-    moving = [c for c, r in zip(checks, results, strict=True) if c.on_fail == "quarantine" and r.bad]
-    moved = _quarantine(cursor, build, table, moving, replaces=replaces)
-    if replaces:
-        results += _judge_tables(cursor, build, table)
-    crash_point(f"step.checked:{build.step.key}")
-    shares = {n: round(v / total, 6) for n, v in nulls.items()} if total else {}
-    return _Audit(rows=total - moved, quarantined=moved, results=tuple(results), null_shares=shares)
-
-
-def _kept_columns(build: Build) -> tuple[Column, ...]:
-    if build.node.asset.options.drift == "discard" and build.state is not None and not _is_new(build):
-        return tuple(Column(name=n, type=t) for n, t in build.state.columns)
-    return build.node.columns
-
-
-def _count_all(
-    cursor: duckdb.DuckDBPyConnection, table: str, checks: Sequence[Check], names: Sequence[str]
-) -> tuple[int, list[int], dict[str, int]]:
-    parts = [
-        "count(*)",
-        *(f"count(*) FILTER (WHERE {c.sql})" for c in checks),
-        *(f"count({quote_name(n)})" for n in names),
-    ]
-    row = cursor.execute(f"SELECT {', '.join(parts)} FROM {table}").fetchone()
-    assert row is not None
-    total = int(row[0])
-    bads = [int(v) for v in row[1 : 1 + len(checks)]]
-    nulls = {n: total - int(v) for n, v in zip(names, row[1 + len(checks) :], strict=True)}
-    return total, bads, nulls
-
-
-def _judge_tables(cursor: duckdb.DuckDBPyConnection, build: Build, table: str) -> list[CheckResult]:
-    checks = [c for c in build.node.checks if c.scope == "table"]
-    results = [_judge(c, _count(cursor, c.count_query(table)), 0) for c in checks]
-    _raise_blocked(build, results)
-    return results
-
-
-def _count(cursor: duckdb.DuckDBPyConnection, sql: str) -> int:
-    row = cursor.execute(sql).fetchone()
-    return int(row[0] or 0) if row else 0
-
-
-def _judge(check: Check, bad: int, total: int) -> CheckResult:
-    if not bad:
-        return CheckResult(name=check.name, bad=0, action="passed")
-    if check.on_fail == "quarantine":
-        within = check.limit is None or check.limit.allows(bad, total)
-        return CheckResult(name=check.name, bad=bad, action="quarantined" if within else f"over {check.limit}")
-    return CheckResult(name=check.name, bad=bad, action="warned" if check.on_fail == "warn" else "blocked")
-
-
-def _raise_blocked(build: Build, results: Sequence[CheckResult]) -> None:
-    stopped = [r for r in results if r.action == "blocked" or r.action.startswith("over ")]
-    if stopped:
-        words = "; ".join(f"{r.name}: {r.bad:,} bad{'' if r.action == 'blocked' else f', {r.action}'}" for r in stopped)
-        raise CheckFailed(f"{build.step.name} was not published: {words}.", results)
-
-
-def _quarantine(
-    cursor: duckdb.DuckDBPyConnection, build: Build, table: str, checks: Sequence[Check], *, replaces: bool
-) -> int:
-    exists = build.has_quarantine
-    if not checks:
-        if exists and replaces:
-            cursor.execute(f"DROP TABLE {build.quarantine}")
-        elif exists:
-            _clear_quarantine(cursor, build, table)
-        return 0
-    bad = " OR ".join(f"({c.sql})" for c in checks)
-    reasons = ", ".join(f"CASE WHEN {c.sql} THEN {quote_text(c.name)} END" for c in checks)
-    moment = datetime.now(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
-    rows = (
-        f"SELECT {quote_text(build.run)} AS _run, TIMESTAMP {quote_text(moment)} AS _at,"
-        f" list_filter([{reasons}], lambda r: r IS NOT NULL) AS _reasons, * FROM {table} WHERE {bad}"
-    )
-    if replaces or not exists:
-        cursor.execute(f"CREATE OR REPLACE TABLE {build.quarantine} AS {rows}")
-    else:
-        _clear_quarantine(cursor, build, table)
-        have = {str(r[0]).casefold() for r in cursor.execute(f"DESCRIBE SELECT * FROM {build.quarantine}").fetchall()}
-        for column in build.node.columns:
-            if column.name.casefold() not in have:
-                cursor.execute(f"ALTER TABLE {build.quarantine} ADD COLUMN {quote_name(column.name)} {column.type}")
-        cursor.execute(f"INSERT INTO {build.quarantine} BY NAME {rows}")
-    return _count(cursor, f"DELETE FROM {table} WHERE {bad}")
-
-
-def _clear_quarantine(cursor: duckdb.DuckDBPyConnection, build: Build, table: str) -> None:
-    """Forget earlier bad rows of what is built again, so that the same input leaves the same quarantine."""
-    options = build.node.asset.options
-    if build.step.action == "fill":
-        column = quote_name(options.time or "")
-        windows = [Window(start=w.start, end=w.end) for w in build.step.windows]
-        cursor.execute(f"DELETE FROM {build.quarantine} WHERE {_within(column, windows)} OR {column} IS NULL")
-    elif build.step.action == "merge":
-        cursor.execute(f"DELETE FROM {build.quarantine}")
-
-
-def _state(build: Build, audit: _Audit, seconds: float) -> AssetState:
+def _state(build: Build, audit: Audit, seconds: float) -> AssetState:
     node, step, old = build.node, build.step, build.state
-    columns = _kept_columns(build)
+    columns = kept_columns(build)
     names = [c.name.casefold() for c in columns]
     keeps_rows = old is not None and step.only_columns is not None
     changed = set(step.only_columns or ())

@@ -22,7 +22,9 @@ from datasteward.engine.duckdb_errors import explain_duckdb_error
 from datasteward.engine.jobs import WorkerSettings
 from datasteward.engine.lockdown import open_cursor
 from datasteward.errors import Cancelled, ToolError
-from datasteward.pipelines.building import QUARANTINE, Build, CheckFailed, Guard, publish
+from datasteward.pipelines.auditing import CheckFailed
+from datasteward.pipelines.build_model import QUARANTINE, Build, Guard
+from datasteward.pipelines.building import publish
 from datasteward.pipelines.loading import Asset
 from datasteward.pipelines.opening import open_for_run
 from datasteward.pipelines.options import Retry, RetryCause
