@@ -94,6 +94,7 @@ def test_a_reply_looks_the_same_however_it_arrived(cuts: list[int]) -> None:
     ("text", "is_sql"),
     [
         ("select 1", True),
+        ("select range id, 2 two from range(3)", True),
         ("SELECT * FROM t", True),
         ("from 'data/a.csv'", True),
         ("from orders limit 3", True),

@@ -33,7 +33,7 @@ from datasteward_tui.prompt_history import PromptHistory
 from datasteward_tui.prompt_input import PromptInput
 from datasteward_tui.screen_person import ScreenPerson
 from datasteward_tui.sql_runs import run_sql
-from datasteward_tui.sql_text import looks_like_sql
+from datasteward_tui.sql_text import begins_like_sql, looks_like_sql
 from datasteward_tui.status_bar import KeyHint, Standing, StatusBar
 from datasteward_tui.tool_link import ToolLink
 from datasteward_tui.tool_views import TOOL_OF, View, propose, view_chart, view_lineage, view_profile
@@ -256,12 +256,18 @@ class StewardApp(App[None]):
         self.choice_list.show(choices)
         self.prompt.is_choosing = bool(choices)
 
+    def _is_sql(self, text: str) -> bool:
+        """Whether a text is run as SQL: said so by `!`, clearly a statement, or nobody else there to take it."""
+        if text.startswith("!") or looks_like_sql(text):
+            return True
+        return self.providers.chat is None and begins_like_sql(text)
+
     def _reading_of(self, text: str) -> str:
         if self._is_searching_history:
             return "search history"
         if text.startswith("/"):
             return "command"
-        if text.startswith("!") or looks_like_sql(text):
+        if self._is_sql(text):
             return "SQL"
         return "message" if text.strip() and self.providers.chat else ""
 
@@ -317,7 +323,7 @@ class StewardApp(App[None]):
         self.transcript.go_to_end()
         if text.startswith("/"):
             self._take_command(text)
-        elif text.startswith("!") or looks_like_sql(text):
+        elif self._is_sql(text):
             self.run_statement(text.removeprefix("!").strip())
         else:
             self._send_message(text)
@@ -375,10 +381,10 @@ class StewardApp(App[None]):
         try:
             change = await propose(self.link, sql)
         except DatastewardError as error:
-            block.finish(error.message, {"message": error.message, "hint": error.hint}, seconds=0.0, is_error=True)
+            block.finish(error.message, {"message": error.message, "hint": error.hint}, seconds=None, is_error=True)
         else:
             block.finish(
-                f"Nothing is changed yet: {change} waits for your decision (F2).", {}, seconds=0.0, is_error=False
+                f"Nothing is changed yet: {change} waits for your decision (F2).", {}, seconds=None, is_error=False
             )
             self.dock.look_soon()
         self.transcript.changed(block)

@@ -90,7 +90,7 @@ class NoticeBlock(Block):
 
 
 class DrawingBlock(Block):
-    """Lines that are already laid out, such as a chart, a profile or a lineage drawing."""
+    """Lines under a title, such as a plan; long ones go on below, indented."""
 
     def __init__(self, title: str, body: str, *, opens: str | None = None) -> None:
         super().__init__()
@@ -101,9 +101,7 @@ class DrawingBlock(Block):
     def draw(self, width: int, palette: Palette) -> list[Strip]:
         strips = [to_strip(Text(show_line(self.title), palette.strong))] if self.title else []
         for line in show_block(self.body).split("\n"):
-            text = Text(line, palette.text)
-            text.truncate(width, overflow="ellipsis")
-            strips.append(to_strip(text))
+            strips += wrap_text(Text(line, palette.text), width, first=Text(""), rest=Text("   "))
         return [*strips, blank()]
 
     def source(self) -> str:

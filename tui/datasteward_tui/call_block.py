@@ -110,7 +110,13 @@ class CallBlock(Block):
         self.touch()
 
     def finish(
-        self, words: str, structured: Mapping[str, Any], *, seconds: float, is_error: bool, handles: Sequence[str] = ()
+        self,
+        words: str,
+        structured: Mapping[str, Any],
+        *,
+        seconds: float | None,
+        is_error: bool,
+        handles: Sequence[str] = (),
     ) -> None:
         """The outcome."""
         self.words, self.seconds = words, seconds
@@ -172,7 +178,7 @@ class CallBlock(Block):
         sign = Text(f"{_SIGNS[self.state]} ", styles.get(self.state, palette.accent))
         facts = self._draw_facts(palette)
         name = Text(show_line(self.name, 60), palette.strong)
-        room = width - sign.cell_len - name.cell_len - facts.cell_len - 3
+        room = width - sign.cell_len - name.cell_len - facts.cell_len - 4
         about = " ".join(show_line(" ".join(self.sql.split()) or self.argument_line, 400).split())
         head = Text.assemble(sign, name)
         if room > 8 and about and not (self.is_unfolded and self.sql):

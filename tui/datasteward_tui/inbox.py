@@ -75,7 +75,9 @@ class Inbox:
 
 def _tell(verb: "Verb", change: str, report: "ChangeReport") -> NoticeBlock:
     if verb == "undo":
-        return NoticeBlock(f"{report.change} would take back {change}: it waits for your decision.", "info", "F2")
+        return NoticeBlock(
+            f"{report.change} would take back {change}: it waits for your decision.", "info", "F2 shows it."
+        )
     if verb == "later":
         return NoticeBlock(f"{change} stays in the inbox.", "info")
     match report.status:

@@ -93,6 +93,7 @@ PAINT = """
 
 LAYOUT = """
 Screen { background: $background; }
+ModalScreen { background: $background 65%; }
 #body { height: 1fr; }
 #transcript { width: 1fr; height: 1fr; overflow-x: hidden; padding: 1 1 0 1; background: $background; scrollbar-size: 1 1;
   scrollbar-color: $panel; scrollbar-background: $background; scrollbar-corner-color: $background; }

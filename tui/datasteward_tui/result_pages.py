@@ -94,11 +94,7 @@ class ResultPages:
             return
         table = self._sorted or self._file.read()
         direction = "descending" if is_descending else "ascending"
-        order = pc.sort_indices(
-            table.column(column).combine_chunks(),
-            sort_keys=[("", direction)],
-            null_placement="at_end",
-        )
+        order = pc.sort_indices(table.column(column).combine_chunks(), sort_keys=[("", direction)])
         with self._lock:
             self._sorted, self._order = table, order
 

@@ -52,7 +52,7 @@ _EVIDENCE = {
     "truncate": re.compile(r"truncate\s+(?:table\s+)?[\w.\"]+\s*;?\s*\Z", re.IGNORECASE),
     "attach": re.compile(r"attach\s+(?:database\s+)?'", re.IGNORECASE),
     "summarize": re.compile(r"summarize\s+(?:[\w.]+|'[^']+'|\"[^\"]+\"|select\b.*|from\b.*)\s*;?\s*\Z", re.IGNORECASE | re.DOTALL),
-    "select": re.compile(r"select\s+(?:\*|distinct\b|[\w.\"']+\s*(?:,|\Z|;|\(|from\b|as\b|[-+*/|:])|[-('\"\d\[{@])", re.IGNORECASE),
+    "select": re.compile(r"select\s+(?:\*|distinct\b|[\w.\"']+\s*(?:,|\Z|;|\(|from\b|as\b|[-+*/|:]|\w+\s*,)|[-('\"\d\[{@])", re.IGNORECASE),
 }  # fmt: skip
 
 
@@ -69,6 +69,12 @@ def looks_like_sql(text: str) -> bool:
     if evidence is not None:
         return evidence.match(rest) is not None
     return word in _SURE
+
+
+def begins_like_sql(text: str) -> bool:
+    """Whether the first word is one that statements begin with."""
+    start = _PLAIN_START.match(text)
+    return start is not None and start[1].lower() in _SURE | _EVIDENCE.keys()
 
 
 def colour_sql(sql: str, palette: Palette) -> Text:

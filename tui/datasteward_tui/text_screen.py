@@ -16,6 +16,8 @@ from datasteward_tui.safe_text import show_line, show_lines
 from datasteward_tui.strips import to_strip
 
 LONGEST_TEXT = 2_000_000
+_DRAWN = r"[\u2581-\u2595\u2596-\u259f\u2801-\u28ff]+"
+"""Block and braille characters: the marks of charts."""
 
 
 class TextView(ScrollView, can_focus=True):
@@ -42,7 +44,10 @@ class TextView(ScrollView, can_focus=True):
         base = self.rich_style
         if top + y >= len(self._lines):
             return Strip.blank(self.size.width, base)
-        strip = to_strip(Text(self._lines[top + y], read_palette(self).text))
+        palette = read_palette(self)
+        text = Text(self._lines[top + y], palette.text)
+        text.highlight_regex(_DRAWN, palette.function)
+        strip = to_strip(text)
         return strip.apply_style(base).crop_extend(x, x + self.size.width, base)
 
 
