@@ -7,7 +7,7 @@ from datasteward.errors import ToolError
 from datasteward_agent.conversation import say
 from datasteward_agent.events import ApprovalDecided, ApprovalRequested, Noticed, PlanDecided, UserSaid
 from datasteward_agent.fencing import fence
-from datasteward_agent.plans import find_deviations
+from datasteward_agent.plans import find_deviations, has_digests
 from datasteward_agent.proposals import Proposal
 from datasteward_agent.run_context import RunContext, RunStop
 from datasteward_agent.toolset import STATUS_TOOL, ApprovalDesk, ProposalState
@@ -66,7 +66,7 @@ async def settle_waiting(context: RunContext, approvals: tuple[str, ...], *, has
     """
     told: list[str] = []
     for proposal_id in tuple(context.session.state.waiting):
-        state = await _look(context, proposal_id, approvals)
+        state = await _grant_by_digest(context, await _look(context, proposal_id, approvals))
         if state.status == "approved" and context.desk is not None:
             context.emit(ApprovalDecided(proposal_id=proposal_id, status="approved", comment=state.comment))
             state = await context.desk.apply(proposal_id)
@@ -120,6 +120,14 @@ async def _look(context: RunContext, proposal_id: str, approvals: tuple[str, ...
         raise
 
 
+async def _grant_by_digest(context: RunContext, state: ProposalState) -> ProposalState:
+    """A plan that came after the proposal can only mean it by its digest."""
+    plan = context.session.state.approved_plan
+    if state.status != "waiting" or plan is None or context.desk is None or not has_digests(plan):
+        return state
+    return await context.desk.grant(state.proposal_id, plan)
+
+
 async def _wait(desk: ApprovalDesk, proposal_id: str) -> ProposalState:
     while True:
         state = await desk.wait(proposal_id, WAIT_STEP_SECONDS)
@@ -132,11 +140,15 @@ async def _try_plan(context: RunContext, proposal: Proposal) -> ProposalState | 
     if plan is None or context.desk is None:
         return None
     strays = find_deviations(plan, proposal.writes)
-    if strays or not proposal.writes:
-        named = ", ".join(strays) or "datasets it does not name"
-        context.emit(Noticed(level="warning", text=f"{proposal.proposal_id} is not in plan {plan.plan_id}: {named}"))
+    if strays and not has_digests(plan):
+        text = f"{proposal.proposal_id} is not in plan {plan.plan_id}: {', '.join(strays)}"
+        context.emit(Noticed(level="warning", text=text))
         return None
-    return await context.desk.grant(proposal.proposal_id, plan)
+    state = await context.desk.grant(proposal.proposal_id, plan)
+    if state.status == "waiting":
+        text = f"{proposal.proposal_id} is not granted by plan {plan.plan_id}, so it is asked for"
+        context.emit(Noticed(level="warning", text=text))
+    return state
 
 
 async def _finish(context: RunContext, tool: str, call_id: str, state: ProposalState, by: str) -> str:

@@ -28,7 +28,7 @@ HARNESS_TOOLS: tuple[ToolDefinition, ...] = (
         name=SUBMIT_PLAN,
         description=(
             "Hand in a plan for the person to review, edit and approve. Name for every step the datasets it reads and "
-            "writes: approval grants exactly those. Use it in mode plan, and before work of several changes."
+            "writes, and by what kinds of statement: approval grants one such change a step. Use it in mode plan, and before work of several changes."
         ),
         input_schema={
             "type": "object",
@@ -47,6 +47,7 @@ HARNESS_TOOLS: tuple[ToolDefinition, ...] = (
                             "title": {"type": "string"},
                             "reads": _STRINGS,
                             "writes": _STRINGS,
+                            "kinds": {**_STRINGS, "description": "insert, update, delete, merge, create_table_as, ..."},
                             "why": {"type": "string"},
                             "expected": {"type": "string", "description": "rows, columns or figures expected"},
                         },

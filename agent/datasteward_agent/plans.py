@@ -1,5 +1,6 @@
 """Plans: an agent's ordered steps, what a person made of them, and what an approval grants."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field, ValidationError
@@ -9,11 +10,17 @@ from datasteward_agent.conversation import Shape
 
 
 class PlanStep(Shape):
-    """One step: the datasets it reads and writes, why, and the effect that is expected."""
+    """One step: the datasets it reads and writes, why, and the effect that is expected.
+
+    Approved by a person, a step grants one change: of the statement `kinds` named and to nothing but `writes`, or the
+    change whose digest is among `digests`. A step that names neither kinds nor digests grants nothing.
+    """
 
     title: str = Field(min_length=1, max_length=200)
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
     why: str = ""
     expected: str = ""
 
@@ -37,6 +44,8 @@ class Plan(Shape):
             facts = [
                 f"reads {', '.join(step.reads)}" if step.reads else "",
                 f"writes {', '.join(step.writes)}" if step.writes else "writes nothing",
+                f"by {', '.join(step.kinds)}" if step.kinds else "",
+                f"change with digest {', '.join(step.digests)}" if step.digests else "",
                 f"expected: {step.expected}" if step.expected else "",
                 f"why: {step.why}" if step.why else "",
             ]
@@ -61,6 +70,47 @@ def fold_name(name: str) -> str:
 def find_deviations(plan: Plan, writes: tuple[str, ...]) -> tuple[str, ...]:
     """The datasets a change writes that no step of the approved plan names."""
     return tuple(w for w in writes if fold_name(w) not in plan.writes)
+
+
+def has_digests(plan: Plan) -> bool:
+    """Whether some step names a change by its digest."""
+    return any(step.digests for step in plan.steps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredWork:
+    """What a waiting change was measured to do: `writes` are the tables, views and other objects it touches."""
+
+    digest: str
+    kinds: tuple[str, ...]
+    writes: tuple[str, ...]
+    writes_files: bool
+    breaks_checks: bool
+    is_reversible: bool
+
+
+def find_granting_step(plan: Plan, work: MeasuredWork, spent: frozenset[int] = frozenset()) -> int | None:
+    """The index of the first step not yet `spent` that grants exactly this work, or None.
+
+    What cannot be taken back or breaks a check is never granted, and files only by digest.
+    """
+    if not work.is_reversible or work.breaks_checks:
+        return None
+    for index, step in enumerate(plan.steps):
+        if index not in spent and (work.digest in step.digests or _covers(step, work)):
+            return index
+    return None
+
+
+def _covers(step: PlanStep, work: MeasuredWork) -> bool:
+    named, kinds = {fold_name(w) for w in step.writes}, {k.strip().lower() for k in step.kinds}
+    return (
+        bool(work.writes)
+        and bool(work.kinds)
+        and not work.writes_files
+        and named.issuperset(map(fold_name, work.writes))
+        and kinds.issuperset(work.kinds)
+    )
 
 
 def parse_plan(text: str, origin: str) -> Plan:

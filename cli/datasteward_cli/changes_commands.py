@@ -93,7 +93,7 @@ def approve_change(scope: Scope, change: str, comment: str, edit: "TextIO | None
 
         chosen = change
         if sql is not None:
-            chosen = (await service.edit(change, sql, requested_by=f"cli:{_user()}", comment=comment)).change
+            chosen = (await service.edit(change, sql, requested_by=f"cli:{user_name()}", comment=comment)).change
         row = await service.show(chosen)
         click.echo(render_change(row))
         if row.summary.status != "waiting":
@@ -101,14 +101,14 @@ def approve_change(scope: Scope, change: str, comment: str, edit: "TextIO | None
         effects = row.proposal.preview.tables
         rows = sum(t.inserted + t.updated + t.deleted for t in effects)
         is_large = any(t.deleted + t.updated > TYPED_SHARE * max(1, t.rows_before) for t in effects)
-        _drop_typed_ahead()
+        drop_typed_ahead()
         if not _is_confirmed(chosen, rows if is_large or not row.proposal.preview.is_reversible else None):
             raise ToolError(f"{chosen} was left as it is.", code="cancelled")
         key = None
         if service.needs_signature():
             key = service.unlock_approver(getpass.getpass("Approver's passphrase: "))
         report = await service.approve(
-            chosen, digest=row.summary.digest, by=_user(), channel="terminal", comment=comment, key=key
+            chosen, digest=row.summary.digest, by=user_name(), channel="terminal", comment=comment, key=key
         )
         click.echo(render_report(report, with_rows=False))
         return report.status
@@ -126,7 +126,7 @@ def _require_terminal() -> None:
         )
 
 
-def _drop_typed_ahead() -> None:
+def drop_typed_ahead() -> None:
     """Forget keys pressed before the preview was on the screen, so that they answer nothing."""
     try:
         import termios
@@ -148,7 +148,8 @@ def _is_confirmed(change: str, typed_rows: int | None) -> bool:
     return answer.strip().replace(",", "") == str(typed_rows)
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Who is at the terminal, as the system knows them."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -162,7 +163,7 @@ def _user() -> str:
 def reject_change(scope: Scope, change: str, comment: str) -> None:
     """Reject a change."""
     report = with_service(
-        scope, lambda service: service.reject(change, by=_user(), channel="terminal", comment=comment)
+        scope, lambda service: service.reject(change, by=user_name(), channel="terminal", comment=comment)
     )
     click.echo(f"{report.change} rejected")
 
@@ -172,7 +173,7 @@ def reject_change(scope: Scope, change: str, comment: str) -> None:
 @click.pass_obj
 def postpone_change(scope: Scope, change: str) -> None:
     """Leave a change waiting; its time starts anew."""
-    report = with_service(scope, lambda service: service.postpone(change, by=_user()))
+    report = with_service(scope, lambda service: service.postpone(change, by=user_name()))
     click.echo(f"{report.change} waits")
 
 
@@ -209,7 +210,7 @@ def undo_change(scope: Scope, change: str, purpose: str) -> int:
     from datasteward.changes.render import render_report
 
     report = with_service(
-        scope, lambda service: service.propose_undo(change, requested_by=f"cli:{_user()}", purpose=purpose)
+        scope, lambda service: service.propose_undo(change, requested_by=f"cli:{user_name()}", purpose=purpose)
     )
     click.echo(render_report(report))
     return ExitCode.WAITING_FOR_APPROVAL if report.status == "waiting" else ExitCode.DONE

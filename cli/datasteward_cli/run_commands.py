@@ -61,7 +61,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--script", type=_FILE, help="Several prompts with asserts, as YAML.")
 @click.option("--plan-only", "is_plan_only", is_flag=True, help="Only make a plan, and print it.")
-@click.option("--plan", type=_FILE, help="Carry out a plan (JSON) that you approve by giving it.")
+@click.option(
+    "--plan", type=_FILE, help="Carry out a plan (JSON); at a terminal it is shown, and a yes grants its changes."
+)
 @click.option("--quiet", "is_quiet", is_flag=True, help="No words on stderr.")
 @click.option("--spec", is_flag=True, help="Print options, events and exit codes as JSON.")
 @click.pass_context

@@ -27,7 +27,7 @@ from datasteward_agent.core_toolset import (
 from datasteward_agent.events import Event, Outcome, PlanDecided, PlanSubmitted, RunEnded, UserSaid
 from datasteward_agent.models.choosing import DEFAULT_MODEL, KEY_VARIABLE, MissingKey, open_model
 from datasteward_agent.models.port import Model
-from datasteward_agent.plans import parse_plan
+from datasteward_agent.plans import Plan, parse_plan
 from datasteward_agent.run_context import AgentOptions
 from datasteward_agent.run_files import write_run_files
 from datasteward_agent.session_store import FOLDER_NAME, Session, SessionStore
@@ -35,6 +35,7 @@ from datasteward_agent.toolset import STATUS_TOOL, ApprovalDesk, EvidenceChecker
 from datasteward_cli.app import Scope
 from datasteward_cli.composition import open_tools
 from datasteward_cli.exit_codes import ExitCode
+from datasteward_cli.plan_grants import RUN_NAME, PlanGrant, ask_for_grant
 from datasteward_cli.run_output import EXIT_CODES, RunWriter
 from datasteward_cli.run_settings import RunFlags, build_options, read_prompt
 from datasteward_prompts.loading import load_prompt, render_prompt
@@ -65,7 +66,9 @@ def run_headless(scope: Scope, flags: RunFlags) -> ExitCode:
     try:
         _catch_termination()
         approve_changes(scope, flags.approve)
-        ended = asyncio.run(_run(scope, flags, options, prompt, writer))
+        plan = read_plan(flags.plan) if flags.plan is not None else None
+        grant = ask_for_grant(scope, plan) if plan is not None else None
+        ended = asyncio.run(_run(scope, flags, options, prompt, writer, plan, grant))
     except DatastewardError as error:
         if isinstance(error, ConfigError) and not isinstance(error, MissingKey):
             raise
@@ -109,11 +112,25 @@ async def open_store(workspace: Workspace) -> AsyncIterator[SessionStore]:
 
 
 class InboxDesk(ToolsetDesk):
-    """The workspace's inbox: looks through the tool, takes proposals back through the change service."""
+    """The workspace's inbox: looks through the tool, decides through the change service.
 
-    def __init__(self, toolset: Toolset, scope: Scope) -> None:
+    It approves on its own only what a person at this terminal granted by their yes to a plan.
+    """
+
+    def __init__(self, toolset: Toolset, scope: Scope, grant: PlanGrant | None = None) -> None:
         super().__init__(toolset)
         self._scope = scope
+        self._grant = grant
+
+    async def grant(self, proposal_id: str, plan: Plan) -> ProposalState:
+        """Approved and applied where the granted plan covers it exactly; else as it is, waiting in the inbox."""
+        from datasteward_cli.changes_host import open_changes
+
+        if self._grant is not None:
+            with contextlib.suppress(ToolError):
+                async with open_changes(self._scope) as service:
+                    await self._grant.approve(service, proposal_id, plan)
+        return await self.look(proposal_id)
 
     async def approve(self, proposal_id: str, comment: str) -> ProposalState:
         """What `approve_changes` made of it, before the run began."""
@@ -147,28 +164,36 @@ def approve_changes(scope: Scope, ids: tuple[str, ...]) -> None:
 
 
 @asynccontextmanager
-async def open_backing(scope: Scope) -> AsyncIterator[Backing]:
-    """The workspace's tools as the agent needs them."""
-    caller = Caller(front_end="agent", name="steward run", is_model=True)
+async def open_backing(scope: Scope, grant: PlanGrant | None = None) -> AsyncIterator[Backing]:
+    """The workspace's tools as the agent needs them, and a desk that knows what a person granted."""
+    caller = Caller(front_end="agent", name=RUN_NAME, is_model=True)
     async with open_tools(
-        scope.workspace, front_end="agent", name="steward run", is_model=True, no_owner=scope.no_owner
+        scope.workspace, front_end="agent", name=RUN_NAME, is_model=True, no_owner=scope.no_owner
     ) as tools:
         toolset = CallerToolset(tools, caller)
         yield Backing(
             toolset=toolset,
-            desk=InboxDesk(toolset, scope) if has_tool(toolset, STATUS_TOOL) else None,
+            desk=InboxDesk(toolset, scope, grant) if has_tool(toolset, STATUS_TOOL) else None,
             evidence=ToolsetEvidence(toolset) if has_tool(toolset, EVIDENCE_TOOL) else None,
         )
 
 
-async def _run(scope: Scope, flags: RunFlags, options: AgentOptions, prompt: str | None, writer: RunWriter) -> RunEnded:
+async def _run(
+    scope: Scope,
+    flags: RunFlags,
+    options: AgentOptions,
+    prompt: str | None,
+    writer: RunWriter,
+    plan: Plan | None,
+    grant: PlanGrant | None,
+) -> RunEnded:
     workspace = scope.workspace
     model = open_model(flags.model, base_url=flags.base_url)
     warming = asyncio.create_task(asyncio.to_thread(_prepare, model))
-    async with open_store(workspace) as store, open_backing(scope) as backing:
+    async with open_store(workspace) as store, open_backing(scope, grant) as backing:
         session = open_session(store, flags)
-        if flags.plan is not None:
-            adopt_plan(session, flags.plan)
+        if plan is not None:
+            adopt_plan(session, plan, grant)
         try:
             ended = await drive(model, session, options, backing, prompt, flags.approve, writer)
             await asyncio.to_thread(store.index, session)
@@ -250,19 +275,24 @@ def open_session(store: SessionStore, flags: RunFlags) -> Session:
     return store.create()
 
 
-def adopt_plan(session: Session, path: Path) -> None:
-    """Take the plan of a file as approved by the person who gave it, and hand it to the model."""
+def read_plan(path: Path) -> Plan:
+    """The plan of a file, read once so that what is shown is what is carried out; raises `ConfigError`."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The plan {path} cannot be read: {error}.") from error
-    plan = parse_plan(text, str(path))
+    return parse_plan(text, str(path))
+
+
+def adopt_plan(session: Session, plan: Plan, grant: PlanGrant | None) -> None:
+    """Take the plan as the one to carry out, and hand it to the model; only a grant lets its changes be applied."""
+    comment = f"approved at the terminal by {grant.by}" if grant else "given with --plan; its changes are asked for"
     if not plan.plan_id:
         plan = plan.model_copy(update={"plan_id": f"p{session.state.plan_count + 1}"})
     words = render_prompt(load_prompt("run_plan"), {"plan": plan.to_text()})
     for event in (
         PlanSubmitted(plan=plan),
-        PlanDecided(plan=plan, verdict="approved", comment="given with --plan"),
+        PlanDecided(plan=plan, verdict="approved", comment=comment),
         UserSaid(message=say(words, "harness")),
     ):
         session.append(session.stamp(event))
