@@ -210,10 +210,19 @@ def check_command(scope: Scope, document: Path, name: str | None, dataset: str |
 @contract.command("diff")
 @click.argument("old", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("new", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--pipeline", help="Name the assets of this pipeline that read what breaks.")
 @click.pass_obj
-def diff_command(scope: Scope, old: Path, new: Path) -> int:
+def diff_command(scope: Scope, old: Path, new: Path, pipeline: str | None) -> int:
     """Compare two versions of a contract; ends with code 10 when the new one breaks readers of the old."""
     from datasteward.pipelines.contracts import compare_contracts, parse_contracts
+
+    def read_by(dataset: str, column: str) -> str:
+        if pipeline is None or not column:
+            return ""
+        readers = _with_pipelines(scope, lambda service: service.readers_of(pipeline, dataset)).get(
+            column.casefold(), []
+        )
+        return f" (read by {', '.join(readers)})" if readers else " (no asset reads it)"
 
     before = {c.name: c for c in parse_contracts(_read(old), old.name)}
     after = {c.name: c for c in parse_contracts(_read(new), new.name)}
@@ -226,7 +235,8 @@ def diff_command(scope: Scope, old: Path, new: Path) -> int:
             continue
         for change in compare_contracts(before[name], after[name]):
             breaks = breaks or change.kind == "breaking"
-            lines.append(f"{change.kind}: {name}: {change.message}")
+            told = read_by(name, change.column) if change.kind == "breaking" else ""
+            lines.append(f"{change.kind}: {name}: {change.message}{told}")
     click.echo("\n".join(lines) or "no difference")
     return ExitCode.TOOL_FAILED if breaks else ExitCode.DONE
 

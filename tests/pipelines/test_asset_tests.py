@@ -73,3 +73,12 @@ def test_two_versions_of_a_contract_are_compared(tmp_path: Path) -> None:
     assert result.return_value == 10
     assert "breaking: orders: k: INTEGER becomes BIGINT" in result.output
     assert run(tmp_path, contract, "diff", str(tmp_path / "a.yaml"), str(tmp_path / "a.yaml")).return_value == 0
+
+
+def test_a_broken_promise_names_the_assets_that_relied_on_it(tmp_path: Path) -> None:
+    place = PipelineWorkspace(tmp_path)
+    place.write({"orders.sql": "SELECT 1 AS k, 'a' AS name, 2.5 AS net", "names.sql": "SELECT name FROM orders"})
+    (tmp_path / "a.yaml").write_text(CONTRACT)
+    (tmp_path / "b.yaml").write_text(CONTRACT.replace("{name: name, ", "{name: label, "))
+    result = run(tmp_path, contract, "diff", str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml"), "--pipeline", "shop")
+    assert "breaking: orders: name is no longer promised (read by names)" in result.output

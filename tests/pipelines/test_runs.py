@@ -371,6 +371,45 @@ def test_rows_that_are_too_old_warn_or_block(shop: PipelineWorkspace, limits: st
     assert any(c.action in {"warned", "blocked"} for c in step.checks) == ("99999" not in limits)
 
 
+def test_side_by_side_failures_and_images_do_not_get_in_each_others_way(shop: PipelineWorkspace) -> None:
+    shop.write({"pipeline.yaml": "parallel: 4\n"})
+    shop.write({f"f{i}.sql": f"SELECT CAST('x' || id AS INTEGER) AS n{i} FROM staging.stg_orders" for i in range(8)})
+    shop.write({f"g{i}.sql": f"SELECT id + {i} AS id FROM staging.stg_orders" for i in range(8)})
+    outcome = shop.run(change="c1", images=shop.workspace.undo_folder / "c1-run.duckdb")
+    found = statuses(outcome)
+    assert [found[f"f{i}"] for i in range(8)] == ["failed"] * 8
+    assert [found[f"g{i}"] for i in range(8)] == ["published"] * 8
+    assert outcome.record_hash is not None
+    assert shop.rows("SELECT count(*) FROM _steward.steps WHERE status = 'failed'") == [(8,)]
+
+
+def test_a_passing_fault_is_tried_again_and_a_lasting_one_is_told(shop: PipelineWorkspace) -> None:
+    path = shop.root / "data" / "orders.csv"
+    text = path.read_text()
+    shop.write(
+        {
+            "staging/stg_orders.sql": "/* @asset\nretry: {times: 20, backoff: 50ms, max_backoff: 100ms}\n*/ "
+            + SHOP["staging/stg_orders.sql"]
+        }
+    )
+
+    def vanish(event: str, data: dict[str, object]) -> None:
+        if event == "step" and data["status"] == "running" and data["name"] == "staging.stg_orders":
+            path.unlink()
+            threading.Timer(0.4, path.write_text, [text]).start()
+
+    outcome = shop.run(listen=vanish)
+    assert outcome.status == "done", outcome.steps[0].message
+    assert outcome.steps[0].attempts > 1
+    path.write_text(text + "8,2026-01-03,1\n")
+    shop.write(
+        {"staging/stg_orders.sql": "/* @asset\nretry: {times: 1, backoff: 50ms}\n*/ " + SHOP["staging/stg_orders.sql"]}
+    )
+    outcome = shop.run(listen=lambda e, d: path.unlink(missing_ok=True) if e == "step" else None)
+    assert (outcome.steps[0].status, outcome.steps[0].attempts) == ("failed", 2)
+    assert shop.rows("SELECT count(*) FROM staging.stg_orders") == [(3,)]
+
+
 def test_two_runs_at_once_one_waits_or_is_told(shop: PipelineWorkspace) -> None:
     import duckdb
 

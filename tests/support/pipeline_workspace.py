@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -124,14 +124,20 @@ class PipelineWorkspace:
             images=str(images) if images else None,
         )
 
-    def run(self, plan: Plan | None = None, *, stop: threading.Event | None = None, **options: Any) -> RunOutcome:
+    def run(
+        self,
+        plan: Plan | None = None,
+        *,
+        stop: threading.Event | None = None,
+        listen: Callable[[str, Any], None] | None = None,
+        **options: Any,
+    ) -> RunOutcome:
         """Run in this process."""
         job = self.job(plan, **options)
         here = Path.cwd()
         os.chdir(self.root)
-        self.told = []
         try:
-            return run_pipeline(job, self.settings, lambda e, d: self.told.append((e, d)), stop or threading.Event())
+            return run_pipeline(job, self.settings, listen or (lambda e, d: None), stop or threading.Event())
         finally:
             os.chdir(here)
 

@@ -108,6 +108,7 @@ def load_pipeline(files: PipelineFiles) -> Pipeline:
         except PipelineFault as fault:
             problems += fault.problems
     drafts: list[Asset] = []
+    broken: set[str] = set()
     for path, text in files.texts.items():
         try:
             if path.endswith(".sql"):
@@ -116,10 +117,11 @@ def load_pipeline(files: PipelineFiles) -> Pipeline:
                 drafts.append(_read_python(path, text, options.defaults))
         except PipelineFault as fault:
             problems += fault.problems
+            broken.add(PurePosixPath(path).stem.casefold())
     assets: list[Asset] = []
     for draft in drafts:
         try:
-            assets.append(_fill_templates(draft, drafts))
+            assets.append(_fill_templates(draft, drafts, broken))
         except PipelineFault as fault:
             problems += fault.problems
     problems += _find_doubles(assets)
@@ -230,7 +232,7 @@ def _with_defaults(options: AssetOptions, defaults: Defaults) -> AssetOptions:
     return options.model_copy(update=update) if update else options
 
 
-def _fill_templates(asset: Asset, assets: list[Asset]) -> Asset:
+def _fill_templates(asset: Asset, assets: list[Asset], broken: set[str]) -> Asset:
     if asset.language != "sql" or "{" not in asset.body:
         return asset
     problems: list[Problem] = []
@@ -249,6 +251,8 @@ def _fill_templates(asset: Asset, assets: list[Asset]) -> Asset:
             )
             return match[0]
         name = _resolve_call(call, assets)
+        if name is None and (call[5] or call[3]).split(".")[-1].casefold() in broken:
+            return match[0]
         if name is None:
             known = [a.name for a in assets]
             problems.append(

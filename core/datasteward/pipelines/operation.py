@@ -55,6 +55,34 @@ def run_tests(session: "Session", arguments: Mapping[str, Any], tell: "Tell") ->
         session.close_cursor(cursor)
 
 
+def find_readers(session: "Session", arguments: Mapping[str, Any], tell: "Tell") -> Any:
+    """Which assets read which column of the asset `dataset`: `{column: [names]}`, columns in lower case."""
+    from datasteward.pipelines.analysis import analyse
+    from datasteward.pipelines.loading import load_pipeline
+    from datasteward.pipelines.surroundings import Surroundings
+
+    cursor = session.cursor()
+    try:
+        pipeline = load_pipeline(PipelineFiles(folder=arguments["folder"], texts=arguments["texts"]))
+        names = [(a.schema, a.table) for a in pipeline.assets]
+        analysis = analyse(pipeline, Surroundings(cursor, session.database_name, session.settings, names))
+        wanted = str(arguments["dataset"]).casefold()
+        readers: dict[str, list[str]] = {}
+        for key, node in analysis.nodes.items():
+            if wanted not in {key, node.asset.name.casefold(), node.asset.table.casefold()}:
+                continue
+            for reader in analysis.ordered:
+                used = reader.reads.get(key, frozenset()) if key in reader.reads else frozenset()
+                columns = [c.name.casefold() for c in node.columns] if used is None else sorted(used)
+                for column in columns:
+                    readers.setdefault(column, []).append(reader.asset.name)
+        return readers
+    except duckdb.Error as error:
+        raise explain_duckdb_error(error, "", is_cancelled=session.is_cancelled) from error
+    finally:
+        session.close_cursor(cursor)
+
+
 def read_run_history(session: "Session", arguments: Mapping[str, Any], tell: "Tell") -> Any:
     """Steps of runs, newest first, optionally of one `asset`: `[key, status, state]` each, as JSON."""
     from datasteward.pipelines.state import read_history

@@ -6,6 +6,7 @@ connections where the system allows it, so Python assets are for code one would 
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -21,6 +22,9 @@ POLL_SECONDS = 0.1
 _CHILD = """
 import sys, importlib.util, json
 folder, memory, largest = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+if sys.platform == "linux":
+    import ctypes
+    ctypes.CDLL(None).prctl(1, 9)  # die with the run's process
 try:
     import resource
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -70,7 +74,7 @@ def run_python_asset(
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={},
+            env={k: os.environ[k] for k in ("SYSTEMROOT", "TEMP", "TMP") if k in os.environ} if os.name == "nt" else {},
             start_new_session=True,
         )
         code = _wait(process, timeout_seconds, is_stopped)

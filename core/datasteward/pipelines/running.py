@@ -203,7 +203,7 @@ class _Runner:
             message=outcome.message,
         )
         pipeline = self.plan.pipeline
-        with contextlib.suppress(duckdb.Error):
+        with self.lock, contextlib.suppress(duckdb.Error):
             add_step(self.main, self.database, pipeline=pipeline, asset=key, status="failed", state=state)
 
     def _make_schemas(self) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from datasteward.engine.engine import Report
     from datasteward.services import Services
 
+PLAN_SECONDS = 300.0
+"""Planning reads file heads and compares the rows of tables that no asset makes."""
 _in_background: "set[asyncio.Task[ChangeReport]]" = set()
 """Runs whose caller no longer waits; the event loop alone would forget them."""
 
@@ -72,7 +74,9 @@ class PipelineService:
     async def _plan(self, folder: str, request: PlanRequest, report: "Report | None" = None) -> Plan:
         files = await asyncio.to_thread(read_folder, self._root / folder)
         arguments = {**_files_json(files), "request": request.model_dump(mode="json")}
-        answer = await self._services.engine.run("plan_pipeline", arguments, report=report)
+        answer = await self._services.engine.run(
+            "plan_pipeline", arguments, timeout_seconds=PLAN_SECONDS, report=report
+        )
         plan = Plan.model_validate(answer).model_copy(update={"folder": folder})
         await asyncio.to_thread(self.book.keep_plan, plan)
         return plan
@@ -139,6 +143,15 @@ class PipelineService:
         files = await asyncio.to_thread(read_folder, self._root / folder)
         rows = await self._services.engine.run("test_pipeline", {**_files_json(files), "select": list(select)})
         return tuple(TestOutcome.model_validate(r) for r in rows)
+
+    async def readers_of(self, pipeline: str | None, dataset: str) -> dict[str, list[str]]:
+        """Which assets of a pipeline read which column of `dataset`, by the column's name in lower case."""
+        folder = find_folder(self._root, pipeline)
+        files = await asyncio.to_thread(read_folder, self._root / folder)
+        answer: dict[str, list[str]] = await self._services.engine.run(
+            "find_readers", {**_files_json(files), "dataset": dataset}
+        )
+        return answer
 
     async def check_contract(self, path: str, text: str, name: str | None, dataset: str | None) -> dict[str, Any]:
         """`dataset`, the number of `checks`, and the `breaches` as texts."""
