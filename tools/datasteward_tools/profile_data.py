@@ -6,7 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from datasteward.engine.files import DataFile
 from datasteward.intake.sql_text import quote_name
+from datasteward.lineage.noting import note_profile
+from datasteward.lineage.recording import RESULT_NAMESPACE, TABLE_NAMESPACE
+from datasteward.lineage.schemas import Column, Dataset, DatasetKind, file_dataset
 from datasteward.profiling.archive import ProfileArchive
 from datasteward.profiling.contract import draft_contract
 from datasteward.profiling.drift import compare, render_drift
@@ -65,19 +69,36 @@ async def _make(services: Services, dataset: str, seconds: float, context: ToolC
     files = await asyncio.to_thread(services.files.listing)
     wanted = dataset.strip().strip("'\"")
     absolute = (services.workspace.root / wanted).resolve()
-    file = next(
-        (f for f in files if wanted.casefold() in {f.name.casefold(), f.shown_path.casefold()} or f.path == absolute),
-        None,
-    )
+    named = next((f for f in files if wanted.casefold() == f.name.casefold()), None)
+    file = named or next((f for f in files if wanted == f.shown_path or f.path == absolute), None)
     arguments = {
         "dataset": quote_name(file.name) if file else dataset,
         "path": str(file.path) if file and not file.is_partitioned else None,
+        "wanted_path": file.shown_path if file and not named else None,
         "others": [quote_name(f.name) for f in files[:_MOST_OTHERS] if f.format in {"csv", "parquet"}],
         "budget_seconds": seconds,
     }
     found = await services.engine.run("profile", arguments, timeout_seconds=seconds * 2 + 30, report=context.report)
     made = from_json(json.dumps(found))
+    await asyncio.to_thread(_note, services, file, wanted, made)
     return made if context.caller.is_model is False else without_sensitive_values(made)
+
+
+def _note(services: Services, file: DataFile | None, name: str, made: Profile) -> None:
+    """Keep the reading of a file, table or result; a query's profile is told by no name."""
+    columns = tuple(Column(name=c.name, type=c.type) for c in made.columns)
+    if file is not None:
+        note_profile(services.lineage, file_dataset(file.shown_path, columns), seconds=made.seconds)
+    elif made.format == "table" and not any(c.isspace() for c in name):
+        is_result = name[:1].lower() == "r" and name[1:].isdigit()
+        namespace = RESULT_NAMESPACE if is_result else TABLE_NAMESPACE
+        kind: DatasetKind = "result" if is_result else "table"
+        known = name.lower() if is_result else name.removeprefix("main.")
+        note_profile(
+            services.lineage,
+            Dataset(namespace=namespace, name=known, kind=kind, columns=columns),
+            seconds=made.seconds,
+        )
 
 
 def _answer(archive: ProfileArchive, arguments: ProfileDataInput, made: Profile, is_model: bool) -> str:

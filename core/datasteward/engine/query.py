@@ -47,6 +47,20 @@ def run_query(session: Session, job: QueryJob, tell_head: HeadListener) -> list[
 def _run_statement(
     session: Session, statement: PreparedStatement, job: QueryJob, index: int, tell_head: HeadListener
 ) -> StatementOutcome:
+    """One statement's outcome; a file whose later lines break what its first ones promise is read once more, by all lines."""
+    try:
+        return _try_statement(session, statement, job, index, tell_head)
+    except ToolError as error:
+        is_broken_file = isinstance(error.__cause__, duckdb.Error) and "CSV Error" in str(error.__cause__)
+        again = session.prepare_by_all_lines(statement.sql) if is_broken_file else None
+        if again is None:
+            raise
+    return _try_statement(session, again, job, index, tell_head)
+
+
+def _try_statement(
+    session: Session, statement: PreparedStatement, job: QueryJob, index: int, tell_head: HeadListener
+) -> StatementOutcome:
     started = time.perf_counter()
     cursor = session.cursor()
     try:

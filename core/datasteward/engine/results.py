@@ -86,9 +86,10 @@ class ResultStore:
         sources = json.dumps([[s.kind, s.name] for s in outcome.sources])
         with self._state.connection() as connection:
             connection.execute(
-                "UPDATE results SET state = 'stored', row_count = ?, size_bytes = ?, content_hash = ?, cut_reason = ?,"
+                "UPDATE results SET state = 'stored', columns = ?, row_count = ?, size_bytes = ?, content_hash = ?, cut_reason = ?,"
                 " seconds = ?, sources = ? WHERE id = ?",
                 (
+                    json.dumps([[c.name, c.type] for c in outcome.head.columns]),
                     draft.row_count,
                     draft.size_bytes,
                     draft.content_hash,
@@ -144,6 +145,12 @@ class ResultStore:
         self.get(handle)
         with self._state.connection() as connection:
             connection.execute("UPDATE results SET is_pinned = ? WHERE id = ?", (int(is_pinned), _number(handle)))
+
+    def pinned(self) -> frozenset[str]:
+        """The handles of the pinned results."""
+        with self._state.connection(write=False) as connection:
+            rows = connection.execute("SELECT id FROM results WHERE is_pinned = 1 AND state = 'stored'").fetchall()
+        return frozenset(f"r{row[0]}" for row in rows)
 
     def prune(self, *, now: float | None = None) -> list[str]:
         """Remove results past their age, then the oldest over the quota, never a pinned one; returns their handles."""

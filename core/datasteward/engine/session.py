@@ -124,6 +124,17 @@ class Session:
             sql=statement.text, kind=statement.kind, sources=_sources_of(statement), told=tuple(dict.fromkeys(told))
         )
 
+    def prepare_by_all_lines(self, sql: str) -> PreparedStatement | None:
+        """A statement already let through, its delimited files now read by what all their lines hold.
+
+        None when it reads no such file, or reads them so already. Raises `ToolError` as `prepare` does.
+        """
+        report = self.check(sql, for_write=False)
+        _raise_refusal(report)
+        sources = [source for statement in report.statements for source in statement.named_sources]
+        changed = [source for source in sources if self._sources.read_whole(source)]
+        return self._prepare(report.statements[0]) if changed else None
+
     def check(self, sql: str, *, for_write: bool) -> GateReport:
         """The gate's report on `sql` without running anything."""
         self._open()

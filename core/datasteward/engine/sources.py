@@ -5,8 +5,11 @@ in-memory catalog, so its text runs unchanged and nothing of the user's is touch
 that holds several tables, `orders.quarantine` the lines of a file that could not be read as rows.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -17,6 +20,10 @@ from datasteward.engine.jobs import WorkerSettings
 from datasteward.engine.result_files import HANDLE, result_path, stored_select
 from datasteward.errors import ToolError
 
+if TYPE_CHECKING:
+    from datasteward.intake.model import Look
+
+_READ_WHOLE = "Later lines do not fit what the first ones promise; all lines were read to choose columns and types."
 RESULTS_SCHEMA = "results"
 QUARANTINE = "quarantine"
 
@@ -76,9 +83,11 @@ class Sources:
         from datasteward.intake.model import Overrides
         from datasteward.intake.plan import read_plan
 
-        intake = inspect_file(source.path, Overrides(part=_part_of(source)))
+        intake = inspect_file(source.path, Overrides(part=_part_of(source), look=self._look(source.path)))
         plan = read_plan(connection, intake, self._settings.cache_folder)
         table, told = plan.table_sql, (*intake.doubts, *plan.told)
+        if intake.overrides.look == "all":
+            told = (_READ_WHOLE, *told)
         if len(source.parts) == 2 and name.casefold() == QUARANTINE:
             if plan.quarantine is None:
                 raise ToolError(f"Every line of {source.shown} was read; its quarantine is empty.", code="not_found")
@@ -90,6 +99,27 @@ class Sources:
             version=(intake.size_bytes, intake.modified_ns),
             told=tuple(dict.fromkeys(told)),
         )
+
+    def read_whole(self, source: NamedSource) -> bool:
+        """From now on choose how to read a delimited file by all its lines; False when that is so or it is another file."""
+        if source.kind != "file" or source.path.is_dir():
+            return False
+        from datasteward.intake.inspect import inspect_file
+
+        if inspect_file(source.path).format != "delimited" or self._look(source.path) == "all":
+            return False
+        self._mark(source.path).parent.mkdir(parents=True, exist_ok=True)
+        self._mark(source.path).touch()
+        return True
+
+    def _look(self, path: Path) -> "Look":
+        return "all" if self._mark(path).exists() else "sample"
+
+    def _mark(self, path: Path) -> Path:
+        """A file in the cache that is there once this version of `path` is to be read by all its lines."""
+        stat = path.stat()
+        version = f"{path} {stat.st_size} {stat.st_mtime_ns}"
+        return self._settings.cache_folder / f"{hashlib.sha256(version.encode()).hexdigest()[:24]}.whole"
 
     def _partition_view(self, source: NamedSource, schema: str, name: str) -> SourceView:
         file = next(f for f in self._files.listing() if f.path == source.path)

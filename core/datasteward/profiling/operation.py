@@ -10,6 +10,7 @@ from datasteward.errors import ToolError
 from datasteward.intake.inspect import inspect_file
 from datasteward.intake.model import Look, Overrides
 from datasteward.intake.plan import read_plan
+from datasteward.intake.sql_text import quote_name
 from datasteward.profiling.model import OtherDataset, ProfileOptions, ProfileSource
 from datasteward.profiling.profile import profile
 from datasteward.profiling.storing import to_json
@@ -28,8 +29,8 @@ def run_profile(session: "Session", arguments: Mapping[str, Any], tell: "Tell") 
     datasets to look for foreign keys in), sample_rows, budget_seconds, sensitive (column names). Raises `ToolError` as
     a query does.
     """
-    dataset = str(arguments["dataset"])
-    source = _make_source(session, dataset, arguments.get("path"))
+    dataset, path = _settle_name(session, arguments)
+    source = _make_source(session, dataset, path)
     options = ProfileOptions(
         sample_rows=int(arguments.get("sample_rows") or 20_000),
         budget_seconds=float(arguments.get("budget_seconds") or 60.0),
@@ -50,16 +51,29 @@ def run_profile(session: "Session", arguments: Mapping[str, Any], tell: "Tell") 
         try:
             made = profile(cursor, source, options, report)
         except ToolError:
-            path = arguments.get("path")
             if not path or source.format != "delimited" or session.is_cancelled:
                 raise
-            made = profile(cursor, _with_file(session, source, path, look="all"), options, report)
+            if session.prepare_by_all_lines(f"SELECT * FROM {dataset}") is None:
+                raise
+            made = profile(session.cursor(), _make_source(session, dataset, path, look="all"), options, report)
         return json.loads(to_json(made))
     finally:
         session.close_cursor(cursor)
 
 
-def _make_source(session: "Session", dataset: str, path: str | None) -> ProfileSource:
+def _settle_name(session: "Session", arguments: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The dataset and the path of its file, None where the name stands for a table of the database.
+
+    The gate asks the database first, so a file whose name a table has is called by its path.
+    """
+    dataset, path = str(arguments["dataset"]), arguments.get("path")
+    if path and all(s.kind != "file" for s in session.prepare(f"SELECT * FROM {dataset}")[0].sources):
+        wanted = arguments.get("wanted_path")
+        return (quote_name(str(wanted)), path) if wanted else (dataset, None)
+    return dataset, path
+
+
+def _make_source(session: "Session", dataset: str, path: str | None, look: Look = "sample") -> ProfileSource:
     is_query = (
         dataset.lstrip("( \n").split(None, 1)[0].upper() in {"SELECT", "FROM", "WITH", "VALUES"}
         if dataset.strip()
@@ -74,10 +88,10 @@ def _make_source(session: "Session", dataset: str, path: str | None) -> ProfileS
         name=name, table_sql=f"({found.sql.rstrip().rstrip(';')})", sql_name=None if is_query else dataset,
         format="query" if is_query else "table", told=found.told,
     )  # fmt: skip
-    return _with_file(session, plain, path) if path else plain
+    return _with_file(session, plain, path, look) if path else plain
 
 
-def _with_file(session: "Session", plain: ProfileSource, path: str, look: Look = "sample") -> ProfileSource:
+def _with_file(session: "Session", plain: ProfileSource, path: str, look: Look) -> ProfileSource:
     """What intake knows of the file behind the dataset: format, size, rows set aside.
 
     With `look` "all" every line is read first, as a file needs whose later lines break what its first lines promise.
@@ -92,10 +106,10 @@ def _with_file(session: "Session", plain: ProfileSource, path: str, look: Look =
     finally:
         session.close_cursor(cursor)
     return ProfileSource(
-        name=plain.name, table_sql=plain.table_sql if look == "sample" else plan.table_sql, sql_name=plain.sql_name, size_bytes=intake.size_bytes,
+        name=plain.name, table_sql=plain.table_sql, sql_name=plain.sql_name, size_bytes=intake.size_bytes,
         format=intake.format if plan.kind == "direct" else "table", told=tuple(dict.fromkeys((*plan.told, *plain.told))),
         quarantine_rows=plan.quarantine.rows if plan.quarantine else 0,
-        quarantine_sql=f"{plain.sql_name}.quarantine" if plan.quarantine and plain.sql_name and look == "sample" else None,
+        quarantine_sql=f"{plain.sql_name}.quarantine" if plan.quarantine and plain.sql_name else None,
     )  # fmt: skip
 
 

@@ -170,7 +170,10 @@ def find_foreign_keys(
             for row in described:
                 name, family = str(row[0]), family_of(str(row[1]))
                 if family == shape.family and _names_agree(shape.name, other.name, name):
-                    key = _check_inclusion(connection, source, shape.name, other, name)
+                    try:
+                        key = _check_inclusion(connection, source, shape.name, other, name)
+                    except (duckdb.InvalidInputException, duckdb.ConversionException):
+                        break
                     if key:
                         found.append(key)
     return tuple(found)
