@@ -76,6 +76,13 @@ def test_lines_of_the_query_stay_where_they_are_below_a_header_and_templates() -
     assert '"raw"."x"' in asset.body
 
 
+def test_words_that_old_yaml_takes_for_booleans_stay_words() -> None:
+    header = "/* @asset\nowner: no\ntags: [on, off]\nretry: {times: 1, on: [io]}\n*/ SELECT 1"
+    options = load(**{"a.sql": header}).assets[0].options
+    assert (options.owner, options.tags) == ("no", ("on", "off"))
+    assert options.retry is not None and options.retry.on == ("io",)
+
+
 def test_defaults_fill_what_a_header_leaves_out() -> None:
     pipeline = load(
         **{

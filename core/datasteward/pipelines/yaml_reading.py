@@ -1,5 +1,6 @@
 """YAML read into a model, each fault told with the line and column of the key or value that caused it."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -8,6 +9,20 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from datasteward.pipelines.problems import PipelineFault, Problem, suggest
+
+_BOOL = "tag:yaml.org,2002:bool"
+
+
+class _Loader(yaml.SafeLoader):
+    """As YAML 1.2 has it: only `true` and `false` are booleans, so that `on`, `no` and `off` stay words."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML reads it from the class
+        first: [(tag, rule) for tag, rule in rules if tag != _BOOL]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(_BOOL, re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), list("tTfF"))
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Path = tuple[str | int, ...]
@@ -48,8 +63,8 @@ def read_yaml(text: str, model: type[ModelT], path: str, *, first_line: int = 1,
     try:
         if has_aliases(text):
             raise ValueError("anchors and aliases (& and *) are not taken")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=_Loader)
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         words = " ".join(w for w in (error.context, error.problem) if w)
