@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 
 import click
 
@@ -41,6 +42,7 @@ def log(
 ) -> int:
     """Read the journal: who asked what, what ran, what was decided. It holds no data values."""
     journal = Journal(scope.workspace.journal_folder)
+    since_moment = _moment(since)
     if verify:
         return _verify(journal)
     wanted = {"tool": tool, "outcome": outcome, "proposal": change}
@@ -50,10 +52,14 @@ def log(
             (event is None or entry.event == event)
             and all(value is None or entry.fields.get(key) == value for key, value in wanted.items())
             and (client is None or client.casefold() in str(entry.fields.get("client", "")).casefold())
-            and (since is None or entry.at >= since)
+            and (since_moment is None or datetime.fromisoformat(entry.at) >= since_moment)
         )
 
-    found = [e for e in journal.read() if matches(e)]
+    entries = list(journal.read())
+    known = {e.event for e in entries}
+    if event is not None and known and event not in known:
+        raise click.UsageError(f"No entry has the event '{event}'; events here: {', '.join(sorted(known))}.")
+    found = [e for e in entries if matches(e)]
     for entry in found if show_all or change else found[-last:]:
         click.echo(_render(entry, as_json))
     seen = sum(1 for _ in journal.read()) if follow else 0
@@ -65,6 +71,18 @@ def log(
                 click.echo(_render(entry, as_json))
         seen = len(entries)
     return ExitCode.DONE
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.UsageError(
+            f"--since takes a moment such as 2026-11-21 or 2026-11-21T14:00, not '{text}'."
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _verify(journal: Journal) -> int:

@@ -25,6 +25,7 @@ def main() -> int:
         workspace = find_workspace(Path(sys.argv[1]))
         workspace.make_state_folder()
         settings = load_settings(workspace)
+        settings.data_roots(workspace)
         with try_file_lock(workspace.owner_lock_path) as has_lock:
             if not has_lock:
                 print("another owner process serves this workspace", file=sys.stderr)

@@ -55,6 +55,8 @@ class LocalCaller:
         context = ToolContext(services=self._services, caller=caller, call_id=call_id, report=report or _drop)
         output: ToolOutput | None = None
         try:
+            if not self._toolset.get(name).is_read_only:
+                await asyncio.to_thread(self._services.refresh_policy)
             output = await self._toolset.call(name, arguments, context)
             answer = ToolAnswer(text=output.to_text(), structured=output.to_structured())
         except asyncio.CancelledError:

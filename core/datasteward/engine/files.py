@@ -37,6 +37,8 @@ FORMATS: dict[str, Format] = {
 COMPRESSIONS = frozenset({".gz", ".zst", ".bz2", ".xz"})
 SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 MAX_FILES = 20_000
+RELIST_SECONDS = 0.02
+"""How old a listing must be for a name that is not in it to be looked for again."""
 _PARTITION = re.compile(r"[A-Za-z_][\w ]*=[^/\\]*\Z")
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 
@@ -96,7 +98,11 @@ class DataFiles:
     def find(self, name: str) -> DataFile | None:
         """The file of that friendly name, upper and lower case alike, or None."""
         folded = name.casefold()
-        return next((f for f in self.listing() if f.name.casefold() == folded), None)
+        found = next((f for f in self.listing() if f.name.casefold() == folded), None)
+        if found is None and time.monotonic() - self._listed_at > RELIST_SECONDS:
+            self._listed_at = float("-inf")
+            found = next((f for f in self.listing() if f.name.casefold() == folded), None)
+        return found
 
     def _walk(self) -> list[_Found]:
         found: list[_Found] = []
@@ -200,7 +206,7 @@ def file_format(path: Path) -> Format | None:
 def partition_format(folder: Path) -> Format | None:
     """The format of a folder whose subfolders are `key=value` partitions; None when it is an ordinary folder."""
     try:
-        children = [e for e in os.scandir(folder) if not e.name.startswith(".")]
+        children = [e for e in os.scandir(folder) if not e.name.startswith((".", "_")) and _may_hold_data(e)]
     except OSError:
         return None
     if not children or not all(e.is_dir(follow_symlinks=False) and _PARTITION.match(e.name) for e in children):
@@ -210,6 +216,10 @@ def partition_format(folder: Path) -> Format | None:
             if kind := file_format(Path(name)):
                 return kind if kind in {"csv", "json", "parquet"} else None
     return None
+
+
+def _may_hold_data(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False) or file_format(Path(entry.path)) is not None
 
 
 def data_stem(path: Path) -> str:
