@@ -14,8 +14,11 @@ from datasteward.engine.engine import Engine
 from datasteward.engine.files import DataFiles
 from datasteward.engine.results import ResultStore
 from datasteward.journal import Journal
-from datasteward.lineage.recording import QueryCapture, WorkspaceLineage
-from datasteward.settings import Settings
+from datasteward.lineage.capture import LineageCapture
+from datasteward.lineage.dependents import workspace_dependents
+from datasteward.lineage.graph import Dependents
+from datasteward.lineage.recording import WorkspaceLineage
+from datasteward.settings import Settings, load_settings
 from datasteward.state import StateDatabase
 from datasteward.workspace import Workspace
 
@@ -37,6 +40,16 @@ class Services:
     changes: ChangeService
     lineage: WorkspaceLineage
 
+    def refresh_policy(self) -> None:
+        """Let the policy of `steward.toml` as it is now decide; raises `ConfigError` when the file is wrong.
+
+        Other settings hold as they were when the owner started.
+        """
+        self.changes.policy = load_settings(self.workspace).policy
+
+    capture: LineageCapture
+    dependents: tuple[Dependents, ...]
+
 
 @asynccontextmanager
 async def open_services(workspace: Workspace, settings: Settings) -> AsyncIterator[Services]:
@@ -52,16 +65,19 @@ async def open_services(workspace: Workspace, settings: Settings) -> AsyncIterat
         files = DataFiles(settings.data_roots(workspace), workspace.root, denied=(workspace.state_folder, database))
         engine = await stack.enter_async_context(Engine(workspace, settings, results))
         lineage = WorkspaceLineage(state)
+        dependents = workspace_dependents(results, workspace.root)
+        writer = SubprocessWriter(engine.exclusive_database, keeps_ready=True)
+        stack.push_async_callback(writer.close)
         changes = ChangeService(
             state=state,
             journal=journal,
-            writer=SubprocessWriter(engine.exclusive_database),
-            inspector=EngineInspector(engine),
+            writer=writer,
+            inspector=EngineInspector(engine, writer.prepare),
             place=writer_place(workspace, settings),
             policy=settings.policy,
-            hooks=LineageHooks(lineage),
+            hooks=LineageHooks(lineage, dependents),
         )
-        capture = QueryCapture(engine, files, lineage, workspace.root)
+        capture = LineageCapture(engine, files, lineage, changes, workspace.root)
         loop = asyncio.get_running_loop()
         for work in (_keep_house(journal, results), capture.run(), _settle(changes)):
             task = loop.create_task(work)
@@ -76,6 +92,8 @@ async def open_services(workspace: Workspace, settings: Settings) -> AsyncIterat
             engine=engine,
             changes=changes,
             lineage=lineage,
+            capture=capture,
+            dependents=dependents,
         )
 
 

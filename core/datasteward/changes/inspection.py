@@ -1,6 +1,6 @@
 """The gate's reading of a proposal, carried out in a reader worker and brought to the owner."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from datasteward.changes.from_gate import InspectedText, inspect_report
@@ -26,12 +26,14 @@ def inspect_change(session: "Session", arguments: Mapping[str, Any], tell: "Tell
 
 
 class EngineInspector:
-    """Reads proposals in the workspace's reader workers."""
+    """Reads proposals in the workspace's reader workers; `beforehand` is called as each reading starts."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: "Engine", beforehand: Callable[[], None] = lambda: None) -> None:
         self._engine = engine
+        self._beforehand = beforehand
 
     async def inspect(self, sql: str) -> Inspected:
         """The statements of a text that is meant to change something; raises `ToolError` with the gate's refusal."""
+        self._beforehand()
         found = InspectedText.model_validate(await self._engine.run("inspect_change", {"sql": sql}))
         return Inspected(statements=found.statements, sources=found.sources)

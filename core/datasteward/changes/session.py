@@ -56,6 +56,17 @@ class Session:
     has_record: bool
 
 
+_ready: list[duckdb.DuckDBPyConnection] = []
+
+
+def make_ready() -> None:
+    """Start an empty instance ahead for this process's first session, with DuckDB's own catalog loaded."""
+    root = duckdb.connect(":memory:")
+    root.execute("SELECT count(*) FROM system.main.duckdb_columns()").fetchall()
+    root.execute("SELECT system.main.json_serialize_sql('SELECT 1')").fetchall()
+    _ready.append(root)
+
+
 @contextmanager
 def open_session(
     settings: SessionSettings,
@@ -70,7 +81,7 @@ def open_session(
     `images` is the DuckDB file for before-images, when an undo record will be written; `record` is attached to be read.
     Raises `ToolError` (busy) when another process holds the database file.
     """
-    root = duckdb.connect(":memory:")
+    root = _ready.pop() if _ready else duckdb.connect(":memory:")
     try:
         _attach(root, settings, images, record, create)
         path = _make_sources(root, settings.catalog, sources)
