@@ -29,9 +29,10 @@ def test_broken_files_are_named_and_the_others_still_answer(folder: Path) -> Non
     (folder / "data" / "empty.csv").write_bytes(b"")
     (folder / "data" / "broken.json").write_text('{"a": [1, 2')
     (folder / "data" / "broken.xlsx").write_bytes(b"PK\x03\x04 not a workbook")
+    (folder / "data" / "page.parquet").write_text("<html><body>404</body></html>")
     (folder / "data" / "broken.sqlite").write_bytes(b"SQLite format 3\x00" + b"x" * 100)
     with WireClient(folder) as client:
-        for name in ("broken.parquet", "empty.csv", "broken.json", "broken.xlsx", "broken.sqlite"):
+        for name in ("page.parquet", "broken.parquet", "empty.csv", "broken.json", "broken.xlsx", "broken.sqlite"):
             text = error_of(client.call("run_query", sql=f"FROM 'data/{name}'"))
             assert name.split(".")[0] in text or "arquet" in text, text
         listed = client.call("search_catalog", detail="columns", budget=8000)["structuredContent"]["datasets"]

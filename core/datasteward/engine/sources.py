@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from datasteward.engine.carriers import quote_text
-from datasteward.engine.files import DataFile, DataFiles
+from datasteward.engine.files import DataFile, DataFiles, file_format
 from datasteward.engine.gate_facts import NamedSource
 from datasteward.engine.jobs import WorkerSettings
 from datasteward.engine.result_files import HANDLE, result_path, stored_select
@@ -84,6 +84,7 @@ class Sources:
         from datasteward.intake.plan import read_plan
 
         intake = inspect_file(source.path, Overrides(part=_part_of(source), look=self._look(source.path)))
+        _refuse_disguised(source, intake.format)
         plan = read_plan(connection, intake, self._settings.cache_folder)
         table, told = plan.table_sql, (*intake.doubts, *plan.told)
         if intake.overrides.look == "all":
@@ -131,6 +132,17 @@ class Sources:
     def _resolve_result(self, parts: tuple[str, ...], handle: str) -> NamedSource | None:
         path = result_path(self._settings.results_folder, handle)
         return NamedSource(parts=parts, kind="result", shown=handle.lower(), path=path) if path.is_file() else None
+
+
+def _refuse_disguised(source: NamedSource, found: str) -> None:
+    """A file named like a binary format that holds text is not quietly read as text."""
+    named = file_format(source.path)
+    if named in {"parquet", "arrow", "excel", "sqlite"} and found in {"delimited", "json", "ndjson"}:
+        raise ToolError(
+            f"{source.shown} is named like a file of {named}, but its content is not that.",
+            code="runtime",
+            hint="Check how it was made or downloaded; give it the ending .csv or .json to read it as text.",
+        )
 
 
 def _has_part(file: DataFile, part: str) -> bool:
