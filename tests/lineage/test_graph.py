@@ -11,7 +11,8 @@ import pytest
 from datasteward.lineage.graph import Dependent, assess_change, find_paths, find_starts, trace
 from datasteward.lineage.resolve import resolve
 from datasteward.lineage.schemas import Catalog, Column, ColumnRef, Dataset, DatasetKey
-from datasteward.lineage.store import COMPONENT, SCRIPTS, LineageStore, RunStamp, hash_statement
+from datasteward.lineage.store import LineageStore, RunStamp, hash_statement
+from datasteward.lineage.tables import COMPONENT, SCRIPTS
 from datasteward.state import StateDatabase
 from tests.support.lineage_projects import open_store, record_edges, record_project
 

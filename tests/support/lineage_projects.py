@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from datasteward.lineage.edges import Edge, StatementLineage
 from datasteward.lineage.resolve import resolve, retarget
 from datasteward.lineage.schemas import Catalog, Column, ColumnRef, Dataset, DatasetKey
-from datasteward.lineage.store import SCRIPTS, LineageStore, RunStamp, hash_statement
+from datasteward.lineage.store import LineageStore, RunStamp, hash_statement
+from datasteward.lineage.tables import SCRIPTS
 from tests.support.lineage_cases import make_dataset
 
 FILES = {

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from datasteward.errors import ToolError
 from datasteward.evidence.passages import citations_in
+from datasteward.lineage.noting import AnswerFigure, note_answer
 from datasteward.services import Services
 from datasteward.tooling import ToolContext, ToolInput, ToolOutput, tool
 
@@ -37,6 +38,8 @@ class CheckAnswerOutput(ToolOutput):
     unknown_handles: list[str]
     cuts: list[str]
     number_words: list[str]
+    answer: str | None = None
+    """The name under which lineage keeps the answer."""
 
     def to_text(self) -> str:
         """A summary, then what needs mending first, then the rest."""
@@ -44,7 +47,8 @@ class CheckAnswerOutput(ToolOutput):
             s: sum(v.status == s for v in self.verdicts) for s in ("backed", "derived", "not_found", "not_checkable")
         }
         told = ", ".join(f"{n} {s.replace('_', ' ')}" for s, n in counts.items() if n) or "no figures"
-        lines = [f"{'backed' if self.is_backed else 'NOT backed'}: {told}"]
+        kept = f" (traceable as {self.answer})" if self.answer else ""
+        lines = [f"{'backed' if self.is_backed else 'NOT backed'}: {told}{kept}"]
         lines += [f"unknown citation: {h}" for h in self.unknown_handles]
         ordered = sorted(self.verdicts, key=lambda v: v.status != "not_found")
         lines += [f"- {v.line}" for v in ordered[:60]]
@@ -80,4 +84,12 @@ async def check_answer(arguments: CheckAnswerInput, context: ToolContext) -> Che
     reply = await services.engine.run(
         "check_answer", {"text": arguments.text, "queries": queries}, report=context.report
     )
-    return CheckAnswerOutput.model_validate(reply)
+    checked = CheckAnswerOutput.model_validate(reply["report"])
+    figures = [
+        AnswerFigure(text=v.figure, sources=tuple((h, c) for h, c in sources), formula=v.formula)
+        for v, sources in zip(checked.verdicts, reply["sources"], strict=True)
+    ]
+    if not any(f.sources for f in figures):
+        return checked
+    name = await asyncio.to_thread(note_answer, services.lineage, arguments.text, figures)
+    return checked.model_copy(update={"answer": name})

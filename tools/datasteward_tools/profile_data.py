@@ -80,7 +80,8 @@ async def _make(services: Services, dataset: str, seconds: float, context: ToolC
     }
     found = await services.engine.run("profile", arguments, timeout_seconds=seconds * 2 + 30, report=context.report)
     made = from_json(json.dumps(found))
-    await asyncio.to_thread(_note, services, file, wanted, made)
+    read_file = file if file and (file.is_partitioned or made.size_bytes is not None) else None
+    await asyncio.to_thread(_note, services, read_file, wanted, made)
     return made if context.caller.is_model is False else without_sensitive_values(made)
 
 

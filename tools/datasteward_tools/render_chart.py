@@ -8,6 +8,7 @@ from pydantic import Field
 
 from datasteward.charts.model import Aggregate, ChartKind, Sort
 from datasteward.charts.pictures import save_picture
+from datasteward.lineage.noting import note_chart
 from datasteward.services import Services
 from datasteward.tooling import ToolContext, ToolInput, ToolOutput, tool
 
@@ -64,6 +65,9 @@ async def render_chart(arguments: RenderChartInput, context: ToolContext) -> Ren
         kind: Literal["png", "svg"] = "png" if arguments.output == "png" else "svg"
         path = await asyncio.to_thread(save_picture, folder, stored.handle, reply["vega_json"], kind)
         picture = str(path)
+        shown = services.files.show(path)
+        used = [c for c in (arguments.x, arguments.y, arguments.color) if c]
+        await asyncio.to_thread(note_chart, services.lineage, handle=stored.handle, columns=used, picture=shown)
     return RenderChartOutput(
         handle=stored.handle,
         points=int(reply["points"]),

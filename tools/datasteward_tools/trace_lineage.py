@@ -1,7 +1,8 @@
 """The tool `trace_lineage`."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -9,13 +10,20 @@ from pydantic import Field
 
 from datasteward.errors import ToolError
 from datasteward.lineage.faces.text import write_impact, write_text, write_way
-from datasteward.lineage.graph import assess_change, find_paths, find_starts, trace
-from datasteward.lineage.recording import WorkspaceLineage, explain_unknown
+from datasteward.lineage.graph import (
+    Direction,
+    add_dependents,
+    assess_change,
+    find_named,
+    find_paths,
+    find_starts,
+    trace,
+)
+from datasteward.lineage.recording import explain_unknown
 from datasteward.lineage.schemas import ColumnRef
 from datasteward.services import Services
 from datasteward.tooling import ToolContext, ToolInput, ToolOutput, tool
 
-_Find = Callable[[str, Sequence[str]], tuple[ColumnRef, ...]]
 Question = Literal["upstream", "downstream", "paths", "drop", "change_type", "rename"]
 
 
@@ -49,52 +57,71 @@ async def trace_lineage(arguments: TraceLineageInput, context: ToolContext) -> T
     Lines read `target ← source: column ← columns (how)`. Not for data that was never queried or changed here.
     """
     services: Services = context.services
+    await services.capture.settle()
     budget = arguments.budget or services.settings.limits.view_characters
     return await asyncio.to_thread(_answer, services, arguments, budget)
 
 
 def _answer(services: Services, arguments: TraceLineageInput, budget: int) -> TraceLineageOutput:
-    with WorkspaceLineage(services.state).reading() as connection:
+    with services.lineage.reading() as connection:
         starts = find_starts(connection, arguments.dataset, arguments.columns)
         if not starts:
             raise explain_unknown(connection, arguments.dataset)
         match arguments.question:
             case "upstream" | "downstream":
-                graph = trace(
-                    connection,
-                    starts,
-                    arguments.question,
-                    depth=arguments.depth,
-                    include_indirect=arguments.rows,
-                    at=arguments.at.timestamp() if arguments.at else None,
-                )
-                text = write_text(graph, budget=budget)
-                datasets, edges, is_cut = len(graph.datasets), len(graph.edges), graph.is_cut
+                return _trace(connection, starts, arguments, arguments.question, budget)
             case "paths":
-                ends = _find_ends(arguments, lambda name, columns: find_starts(connection, name, columns))
-                ways = [w for s in starts for e in ends for w in find_paths(connection, s, e)]
-                text = "\n".join(write_way(way) for way in ways)[:budget] or "no path is recorded"
-                datasets, edges, is_cut = len({e.edge.source.dataset for w in ways for e in w}), len(ways), False
-            case "drop" | "change_type" | "rename":
-                impact = assess_change(connection, starts, arguments.question)
-                text = write_impact(impact, budget=budget)
-                datasets = len({r.dataset for r in (*impact.broken, *impact.affected)})
-                edges, is_cut = len(impact.edges), False
+                return _find_ways(connection, starts, arguments, budget)
+            case change:
+                impact = assess_change(connection, starts, change)
+    impact = add_dependents(impact, services.dependents)
     return TraceLineageOutput(
-        question=arguments.question, lines=text.split("\n"), datasets=datasets, edges=edges, is_cut=is_cut
+        question=change,
+        lines=write_impact(impact, budget=budget).split("\n"),
+        datasets=len({r.dataset for r in (*impact.broken, *impact.affected)}),
+        edges=len(impact.edges),
     )
 
 
-def _find_ends(arguments: TraceLineageInput, find: _Find) -> tuple[ColumnRef, ...]:
+def _trace(
+    connection: sqlite3.Connection,
+    starts: Sequence[ColumnRef],
+    arguments: TraceLineageInput,
+    direction: Direction,
+    budget: int,
+) -> TraceLineageOutput:
+    graph = trace(
+        connection,
+        starts,
+        direction,
+        depth=arguments.depth,
+        include_indirect=arguments.rows,
+        at=arguments.at.timestamp() if arguments.at else None,
+    )
+    return TraceLineageOutput(
+        question=direction,
+        lines=write_text(graph, budget=budget).split("\n"),
+        datasets=len(graph.datasets),
+        edges=len(graph.edges),
+        is_cut=graph.is_cut,
+    )
+
+
+def _find_ways(
+    connection: sqlite3.Connection, starts: Sequence[ColumnRef], arguments: TraceLineageInput, budget: int
+) -> TraceLineageOutput:
     if not arguments.to:
         raise ToolError(
             "trace_lineage: 'paths' needs 'to'.", code="invalid_arguments", hint="Give a dataset or dataset.column."
         )
-    whole = find(arguments.to, ())
-    if whole:
-        return whole
-    dataset, _, column = arguments.to.rpartition(".")
-    ends = find(dataset, (column,)) if dataset else ()
+    ends = find_named(connection, arguments.to)
     if not ends:
         raise ToolError(f"No lineage is kept of '{arguments.to}'.", code="not_found", hint="Trace the dataset first.")
-    return ends
+    ways = [w for s in starts for e in ends for w in find_paths(connection, s, e)]
+    text = "\n".join(write_way(way) for way in ways)[:budget] or "no path is recorded"
+    return TraceLineageOutput(
+        question="paths",
+        lines=text.split("\n"),
+        datasets=len({e.edge.source.dataset for w in ways for e in w}),
+        edges=len(ways),
+    )

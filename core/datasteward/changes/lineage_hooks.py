@@ -2,23 +2,32 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from datasteward.changes.jobs import CheckQuery
 from datasteward.changes.model import Preview, StatementWork
-from datasteward.lineage.recording import WorkspaceLineage
+from datasteward.lineage.recording import TABLE_NAMESPACE, WorkspaceLineage
+from datasteward.lineage.schemas import ColumnRef, DatasetKey
+
+if TYPE_CHECKING:
+    from datasteward.lineage.graph import Dependents
 
 DEPTH = 10
 MAX_NAMED = 200
 
 
 class LineageHooks:
-    """Hooks that answer from the recorded lineage; checks and classification are not known here."""
+    """Hooks that answer from the recorded lineage; checks and classification are not known here.
 
-    def __init__(self, lineage: WorkspaceLineage) -> None:
+    `dependents` name what relies on columns besides datasets.
+    """
+
+    def __init__(self, lineage: WorkspaceLineage, dependents: Sequence["Dependents"] = ()) -> None:
         self._lineage = lineage
+        self._dependents = tuple(dependents)
 
     async def downstream_of(self, statements: Sequence[StatementWork], preview: Preview) -> tuple[str, ...]:
-        """`dataset.column` of everything recorded as made from a table that changes, nearest first."""
+        """Who relies on a table that changes, then `dataset.column` of all that is recorded as made from it, nearest first."""
         labels = dict.fromkeys(table.label for statement in statements for table in statement.writes)
         return await asyncio.to_thread(self._downstream, tuple(labels))
 
@@ -34,11 +43,15 @@ class LineageHooks:
         from datasteward.lineage.graph import find_starts, trace
 
         found: dict[str, None] = {}
+        met: dict[ColumnRef, None] = {}
         with self._lineage.reading() as connection:
             for label in labels:
-                graph = trace(connection, find_starts(connection, label), "downstream", depth=DEPTH)
+                starts = find_starts(connection, label) or (ColumnRef(DatasetKey(TABLE_NAMESPACE, label)),)
+                graph = trace(connection, starts, "downstream", depth=DEPTH)
+                met.update(dict.fromkeys([*graph.starts, *(n.ref for n in graph.nodes)]))
                 for node in graph.nodes:
                     if node.depth > 0:
                         column = f".{node.ref.column}" if node.ref.column else ""
                         found[f"{node.ref.dataset.name}{column}"] = None
-        return tuple(found)[:MAX_NAMED]
+        relying = [d.describe() for source in self._dependents for d in source.find(list(met))]
+        return tuple(dict.fromkeys([*relying, *found]))[:MAX_NAMED]

@@ -23,7 +23,7 @@ from datasteward.changes.approver import make_key, sign_approval, sign_text, unl
 from datasteward.changes.crash import crash_point
 from datasteward.changes.digest import digest_of
 from datasteward.changes.history import JournalWriter
-from datasteward.changes.jobs import OUTCOME, Body, Failed, Measurement, PreviewJob, WriterPlace
+from datasteward.changes.jobs import OUTCOME, Body, Failed, Measurement, Moved, PreviewJob, WriterPlace
 from datasteward.changes.model import (
     Approval,
     ChangeStatus,
@@ -104,6 +104,7 @@ class ChangeService:
         self._place = place
         self._hooks: Hooks = hooks or NoHooks()
         self._timeout_seconds = timeout_seconds
+        self._listeners: list[Callable[[str], None]] = []
         self._history = JournalWriter(self.store, journal)
         self._applying = Applying(
             store=self.store,
@@ -113,6 +114,10 @@ class ChangeService:
             policy=policy,
             timeout_seconds=timeout_seconds,
         )
+
+    def on_settled(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with the handle of every change that was to be applied here; it must return at once."""
+        self._listeners.append(listener)
 
     @property
     def state_folder(self) -> Path:
@@ -128,6 +133,8 @@ class ChangeService:
         settled = await self._applying.recover()
         await _in_thread(self._applying.prune)
         await _in_thread(self._history.flush)
+        for number in settled:
+            self._tell(number)
         return tuple(f"c{n}" for n in settled)
 
     async def propose(
@@ -281,7 +288,7 @@ class ChangeService:
     async def apply(self, change: str) -> ChangeReport:
         """Apply an approved change and report; asked again, it reports what became of it. Never applies twice."""
         number = parse_handle(change)
-        outcome = await self._applying.apply(number)
+        outcome = await self._apply(number)
         if outcome is not None:
             await self._ask_again(number, outcome.reason, outcome.now)
         return await self.status(change)
@@ -300,7 +307,7 @@ class ChangeService:
                 row = await _in_thread(lambda: self.store.get(number))
                 return _report(row)
             if summary.status == "approved" and wait_seconds > 0:
-                outcome = await self._applying.apply(number)
+                outcome = await self._apply(number)
                 if outcome is not None:
                     await self._ask_again(number, outcome.reason, outcome.now)
                 continue
@@ -485,6 +492,16 @@ class ChangeService:
             )
         crash_point("decide.after_record")
         self._history.flush()
+
+    async def _apply(self, number: int) -> Moved | None:
+        try:
+            return await self._applying.apply(number)
+        finally:
+            self._tell(number)
+
+    def _tell(self, number: int) -> None:
+        for listener in self._listeners:
+            listener(f"c{number}")
 
     async def _ask_again(self, number: int, reason: str, now: Measurement) -> None:
         row = await _in_thread(lambda: self.store.get(number))

@@ -61,9 +61,14 @@ def _write_cell(cell: Cell) -> str | None:
 
 
 def check_stored(session: "Session", arguments: Mapping[str, Any], tell: "Tell") -> Any:
-    """The report on `text` as JSON. Arguments: text, queries (SQL by handle of every result that may be read)."""
+    """The report on `text` as JSON, and with each verdict's place in `sources` the (handle, column) of its cells.
+
+    Arguments: text, queries (SQL by handle of every result that may be read).
+    """
     results = StoredResults(folder=session.settings.results_folder, queries=dict(arguments["queries"]))
-    return report_as_json(check_answer(str(arguments["text"]), results))
+    report = check_answer(str(arguments["text"]), results)
+    sources = [list(dict.fromkeys((c.handle, c.column) for c in v.cells)) for v in report.verdicts]
+    return {"report": report_as_json(report), "sources": sources}
 
 
 def report_as_json(report: EvidenceReport) -> dict[str, Any]:

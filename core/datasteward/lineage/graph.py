@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from datasteward.lineage.schemas import ColumnRef, DatasetKey
@@ -55,6 +55,10 @@ class Dependent:
     name: str
     column: ColumnRef
     detail: str = ""
+
+    def describe(self) -> str:
+        """For example `contract sales.yaml on orders.amount` or `check sales.yaml on orders.id: unique`."""
+        return f"{self.kind} {self.name} on {self.column}{f': {self.detail}' if self.detail else ''}"
 
 
 class Dependents(Protocol):
@@ -167,17 +171,34 @@ def assess_change(
     broken = tuple(dict.fromkeys(e.edge.target for e in first.edges if e.edge.target not in starts))
     behind = trace(connection, broken, "downstream", depth=depth, include_indirect=True)
     affected = tuple(n.ref for n in behind.nodes if n.ref not in starts and n.ref not in broken)
-    asked = [*columns, *broken, *affected]
-    met = [found for source in dependents for found in source.find(asked)]
     edges = dict.fromkeys([*first.edges, *behind.edges])
-    return Impact(
+    impact = Impact(
         change=change,
         columns=tuple(columns),
         broken=broken,
         affected=affected,
-        dependents=tuple(dict.fromkeys(met)),
+        dependents=(),
         edges=tuple(edges),
     )
+    return add_dependents(impact, dependents)
+
+
+def add_dependents(impact: Impact, dependents: Iterable[Dependents]) -> Impact:
+    """The impact with who relies on any of its columns; may be called after the connection was given back."""
+    asked = [*impact.columns, *impact.broken, *impact.affected]
+    met = [*impact.dependents, *(found for source in dependents for found in source.find(asked))]
+    return replace(impact, dependents=tuple(dict.fromkeys(met)))
+
+
+def find_named(connection: sqlite3.Connection, text: str) -> tuple[ColumnRef, ...]:
+    """References to what `dataset` or `dataset.column` names, either of which may hold dots; empty when unknown."""
+    whole = find_starts(connection, text)
+    places = [i for i, c in enumerate(text) if c == "." and 0 < i < len(text) - 1]
+    for place in reversed(places) if not whole else ():
+        found = find_starts(connection, text[:place], (text[place + 1 :],))
+        if found:
+            return found
+    return whole
 
 
 def find_starts(connection: sqlite3.Connection, dataset: str, columns: Sequence[str] = ()) -> tuple[ColumnRef, ...]:

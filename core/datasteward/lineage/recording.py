@@ -4,8 +4,8 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from datasteward.engine.files import DataFiles
 from datasteward.errors import DatastewardError, ToolError
 from datasteward.lineage.edges import Edge, StatementLineage
 from datasteward.lineage.schemas import FILE_NAMESPACE, Catalog, Column, ColumnRef, Dataset, DatasetKey, DatasetKind
-from datasteward.lineage.store import COMPONENT, SCRIPTS, LineageStore, RunStamp, hash_statement
+from datasteward.lineage.store import LineageStore, RunStamp, hash_statement
+from datasteward.lineage.tables import COMPONENT, SCRIPTS
 from datasteward.state import StateDatabase
 
 RESULT_NAMESPACE = "result"
@@ -23,6 +24,7 @@ TABLE_NAMESPACE = "duckdb"
 KEEP_SECONDS = 400 * 86400.0
 PRUNE_EVERY = 500
 QUIET_SECONDS = 2.0
+QUIET_POLL_SECONDS = 0.02
 logger = logging.getLogger(__name__)
 
 
@@ -71,19 +73,45 @@ class WorkspaceLineage:
         job: str = "",
         files: Mapping[str, tuple[Column, ...]] | None = None,
         target_kind: DatasetKind = "table",
+        seconds: float | None = None,
     ) -> None:
         """Keep lineage that was resolved before, with the schemas of its inputs."""
-        stamp = RunStamp(run_id=run_id, at=self._now(), job=job)
+        stamp = RunStamp(run_id=run_id, at=self._now(), job=job, sql=sql, seconds=seconds)
         known = {d.key: d for d in catalog.datasets}
         read = [known[key] for key in found.inputs if key in known]
         read += [_file(name, columns) for name, columns in (files or {}).items() if _file(name, ()).key in found.inputs]
-        hashed = hash_statement(sql)
-        with self._state.connection() as connection:
-            store = LineageStore(connection)
-            store.record(found, stamp, statement_hash=hashed, target_kind=target_kind, schemas=read)
+        self.keep_run(found, stamp, schemas=read, target_kind=target_kind)
+
+    def keep_run(
+        self,
+        found: StatementLineage,
+        stamp: RunStamp,
+        *,
+        schemas: Sequence[Dataset] = (),
+        target_kind: DatasetKind = "table",
+        own_history: bool = False,
+    ) -> None:
+        """Keep lineage with all that is known of its run.
+
+        With `own_history` the edges are this run's own, as those of a query's result are, and not the same as those
+        of an equal statement that ran before.
+        """
+        hashed = hash_statement(f"{stamp.run_id}: {stamp.sql}" if own_history else stamp.sql)
+        with self.writing() as store:
+            store.record(found, stamp, statement_hash=hashed, target_kind=target_kind, schemas=schemas)
             self._recorded += 1
             if self._recorded % PRUNE_EVERY == 0:
                 store.prune(before=stamp.at - KEEP_SECONDS)
+
+    @contextmanager
+    def writing(self) -> Iterator[LineageStore]:
+        """The store inside one transaction."""
+        with self._state.connection() as connection:
+            yield LineageStore(connection)
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._now()
 
 
 class QueryCapture:
@@ -124,7 +152,7 @@ class QueryCapture:
     async def _write(self, result: QueryResult) -> None:
         from datasteward.lineage.operation import LINEAGE
 
-        await self._wait_for_quiet()
+        await wait_for_quiet(self._engine)
         listed = await asyncio.to_thread(self._files.listing)
         shown = {f.shown_path: f.name for f in listed}
         named = [shown.get(name, name) for kind, name in result.sources if kind in {"file", "result"}]
@@ -135,22 +163,27 @@ class QueryCapture:
         found = LINEAGE.validate_python(reply["lineage"])
         catalog = read_catalog(reply["catalog"], file_paths=paths)
         described = {item["name"]: columns_of(item) for item in reply["catalog"]["sources"]}
-        files = {_shown(name, self._root): described[name] for name in reply["files"]}
+        files = {show_from(name, self._root): described[name] for name in reply["files"]}
         await asyncio.to_thread(self._record, result, found, catalog, files)
-
-    async def _wait_for_quiet(self) -> None:
-        """Let callers go first, for a bounded time."""
-        deadline = time.monotonic() + QUIET_SECONDS
-        while self._engine.running_calls and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
 
     def _record(
         self, result: QueryResult, found: StatementLineage, catalog: Catalog, files: Mapping[str, tuple[Column, ...]]
     ) -> None:
-        handle = str(result.handle)
-        self._lineage.keep(
-            found, catalog, sql=f"{handle}: {result.sql}", run_id=handle, files=files, target_kind="result"
+        known = {d.key: d for d in catalog.datasets}
+        read = [known[key] for key in found.inputs if key in known]
+        read += [file for name, columns in files.items() if (file := _file(name, columns)).key in found.inputs]
+        stamp = RunStamp(
+            run_id=str(result.handle), at=self._lineage.now(), job="query", sql=result.sql, seconds=result.seconds
         )
+        self._lineage.keep_run(found, stamp, schemas=read, target_kind="result", own_history=True)
+
+
+async def wait_for_quiet(engine: Engine) -> None:
+    """Let callers go first, for at most two seconds."""
+    for _ in range(round(QUIET_SECONDS / QUIET_POLL_SECONDS)):
+        if not engine.running_calls:
+            return
+        await asyncio.sleep(QUIET_POLL_SECONDS)
 
 
 def read_catalog(reply: Mapping[str, Any], *, file_paths: Mapping[str, str] | None = None) -> Catalog:
@@ -184,7 +217,7 @@ def name_files_from(found: StatementLineage, root: Path) -> StatementLineage:
     """The lineage with files below `root` named relative to it, as the rest of the workspace names them."""
 
     def rename(key: DatasetKey) -> DatasetKey:
-        return DatasetKey(FILE_NAMESPACE, _shown(key.name, root)) if key.namespace == FILE_NAMESPACE else key
+        return DatasetKey(FILE_NAMESPACE, show_from(key.name, root)) if key.namespace == FILE_NAMESPACE else key
 
     def rename_ref(ref: ColumnRef) -> ColumnRef:
         return ColumnRef(rename(ref.dataset), ref.column)
@@ -221,10 +254,12 @@ def _file(name: str, columns: Sequence[Column]) -> Dataset:
 
 
 def columns_of(item: Mapping[str, Any]) -> tuple[Column, ...]:
+    """The columns of a dataset described by the engine."""
     return tuple(Column(name=c[0], type=c[1]) for c in item["columns"])
 
 
-def _shown(name: str, root: Path) -> str:
+def show_from(name: str, root: Path) -> str:
+    """A file's name relative to `root` where it lies below it; a URL as it is."""
     if "://" in name:
         return name
     try:

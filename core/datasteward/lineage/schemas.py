@@ -114,9 +114,8 @@ class Catalog:
         """The parts without this catalog's own database and without the default schema; a foreign database stays."""
         parts = tuple(path)
         own = (*_OWN_DATABASES, self.database.casefold()) if self.database else _OWN_DATABASES
-        if len(parts) > 2 and parts[0].casefold() in own:
-            parts = parts[1:]
-        elif len(parts) == 2 and self.database and parts[0].casefold() == self.database.casefold():
+        names_own = own if len(parts) > 2 else own[len(_OWN_DATABASES) :]
+        if len(parts) > 1 and parts[0].casefold() in names_own:
             parts = parts[1:]
         return parts[1:] if len(parts) == 2 and parts[0].casefold() == "main" else parts
 
@@ -131,6 +130,11 @@ class Catalog:
         where = _canonical(self.local_path(dataset.sql_path))
         kept = [d for d in self.datasets if _canonical(self.local_path(d.sql_path)) != where]
         return Catalog([*kept, dataset], namespace=self.namespace, database=self.database, macros=self.macros)
+
+    def without_dataset(self, key: DatasetKey) -> "Catalog":
+        """This catalog without the dataset of that key."""
+        kept = [d for d in self.datasets if d.key != key]
+        return Catalog(kept, namespace=self.namespace, database=self.database, macros=self.macros)
 
     def with_macro(self, create_statement: str) -> "Catalog":
         """This catalog with one more macro or type."""

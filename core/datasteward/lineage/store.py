@@ -10,49 +10,23 @@ from typing import Any
 from datasteward.lineage.edges import Confidence, Edge, StatementLineage
 from datasteward.lineage.schemas import Column, ColumnRef, Dataset, DatasetKey, DatasetKind
 
-COMPONENT = "lineage"
 MAX_EDGES = 2_000_000
-SCRIPTS: tuple[str, ...] = (
-    """
-    CREATE TABLE lineage_dataset (
-        id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,
-        first_seen REAL NOT NULL, last_seen REAL NOT NULL, dropped_at REAL, renamed_to TEXT,
-        UNIQUE (namespace, name)
-    );
-    CREATE TABLE lineage_version (
-        dataset_id INTEGER NOT NULL REFERENCES lineage_dataset (id) ON DELETE CASCADE,
-        seen_at REAL NOT NULL, schema TEXT NOT NULL, run_id TEXT,
-        PRIMARY KEY (dataset_id, seen_at)
-    ) WITHOUT ROWID;
-    CREATE TABLE lineage_node (
-        id INTEGER PRIMARY KEY,
-        dataset_id INTEGER NOT NULL REFERENCES lineage_dataset (id) ON DELETE CASCADE,
-        column_name TEXT NOT NULL,
-        UNIQUE (dataset_id, column_name)
-    );
-    CREATE TABLE lineage_run (
-        id INTEGER PRIMARY KEY, run_id TEXT NOT NULL, statement_hash TEXT NOT NULL, job TEXT NOT NULL,
-        at REAL NOT NULL, confidence TEXT NOT NULL, notes TEXT NOT NULL
-    );
-    CREATE INDEX lineage_run_by_run ON lineage_run (run_id);
-    CREATE TABLE lineage_edge (
-        id INTEGER PRIMARY KEY, source INTEGER NOT NULL, target INTEGER NOT NULL, subtype TEXT NOT NULL,
-        masking INTEGER NOT NULL, expression TEXT, run INTEGER NOT NULL, statement_hash TEXT NOT NULL,
-        confidence TEXT NOT NULL, first_at REAL NOT NULL, last_at REAL NOT NULL, ended_at REAL,
-        UNIQUE (target, source, subtype, statement_hash)
-    );
-    CREATE INDEX lineage_edge_by_source ON lineage_edge (source, target);
-    """,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStamp:
-    """Which run an edge comes from: its id (a result, change or pipeline step), a job's name, and the time."""
+    """Which run an edge comes from: its id (a result, change or pipeline step), a job's name, and the time.
+
+    `sql` and `seconds` (how long it took, None when not known) are kept for events about the run; `error` marks a run
+    that failed.
+    """
 
     run_id: str
     at: float
     job: str = ""
+    sql: str = ""
+    seconds: float | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +93,7 @@ class LineageStore:
         """
         for dataset in schemas:
             self.see_dataset(dataset, stamp)
-        cursor = self.connection.execute(
-            "INSERT INTO lineage_run (run_id, statement_hash, job, at, confidence, notes) VALUES (?, ?, ?, ?, ?, ?)",
-            (stamp.run_id, statement_hash, stamp.job, stamp.at, lineage.confidence, json.dumps(lineage.notes)),
-        )
-        run = int(cursor.lastrowid or 0)
+        run = self._add_run(lineage, stamp, statement_hash)
         if lineage.kind in ("create_table", "create_view", "copy_to", "select"):
             self._end_edges_into(lineage.target, stamp.at, keep_hash=statement_hash)
             target = Dataset(
@@ -135,6 +105,33 @@ class LineageStore:
             self.see_dataset(target, stamp)
         self._add_edges(lineage, stamp, run, statement_hash)
         self._apply_changes(lineage, stamp)
+
+    def record_failure(self, lineage: StatementLineage, stamp: RunStamp) -> None:
+        """Keep that a run failed; it has no edges."""
+        self._add_run(lineage, stamp, hash_statement(f"{stamp.run_id}: {stamp.sql}"))
+
+    def mark_gone(self, key: DatasetKey, stamp: RunStamp) -> None:
+        """Keep that a dataset was dropped, unless that is known; what came into it ends."""
+        known = self.dataset(key)
+        if known is not None and known.dropped_at is None:
+            self._end_edges_into(key, stamp.at)
+            self._mark_gone(key, stamp.at, renamed_to=None)
+
+    def take_back(self, lineage: StatementLineage, stamp: RunStamp, *, undone_at: float) -> None:
+        """Keep that what ran at `undone_at` was undone: its edges end, what it ended holds again, in a new period."""
+        run = self._add_run(lineage, stamp, "undo")
+        self.connection.execute(
+            "INSERT OR IGNORE INTO lineage_edge (source, target, subtype, masking, expression, run, statement_hash,"
+            " confidence, first_at, last_at) SELECT source, target, subtype, masking, expression, :run,"
+            " statement_hash || ' ' || :run_id, confidence, :at, :at FROM lineage_edge WHERE ended_at = :undone",
+            {"run": run, "run_id": stamp.run_id, "at": stamp.at, "undone": undone_at},
+        )
+        self.connection.execute(
+            "UPDATE lineage_edge SET ended_at = ? WHERE ended_at IS NULL AND first_at = ?", (stamp.at, undone_at)
+        )
+        self.connection.execute(
+            "UPDATE lineage_dataset SET dropped_at = NULL, renamed_to = NULL WHERE dropped_at = ?", (undone_at,)
+        )
 
     def see_dataset(self, dataset: Dataset, stamp: RunStamp) -> None:
         """Keep that the dataset exists and, if its columns differ from the newest version, a new version."""
@@ -213,6 +210,30 @@ class LineageStore:
             "DELETE FROM lineage_run WHERE at < ? AND id NOT IN (SELECT run FROM lineage_edge)", (before,)
         )
         return int(gone)
+
+    def _add_run(self, lineage: StatementLineage, stamp: RunStamp, statement_hash: str) -> int:
+        has_target = lineage.outputs or lineage.kind not in ("other", "create_macro")
+        target = json.dumps([lineage.target.namespace, lineage.target.name]) if has_target else None
+        cursor = self.connection.execute(
+            "INSERT INTO lineage_run (run_id, statement_hash, job, at, confidence, notes, kind, sql, seconds, error,"
+            " inputs, target, outputs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                stamp.run_id,
+                statement_hash,
+                stamp.job,
+                stamp.at,
+                lineage.confidence,
+                json.dumps(lineage.notes),
+                lineage.kind,
+                stamp.sql,
+                stamp.seconds,
+                stamp.error,
+                json.dumps([[key.namespace, key.name] for key in lineage.inputs]),
+                target,
+                json.dumps([[o.name, o.type] for o in lineage.outputs]),
+            ),
+        )
+        return int(cursor.lastrowid or 0)
 
     def _add_edges(self, lineage: StatementLineage, stamp: RunStamp, run: int, statement_hash: str) -> None:
         rows = [

@@ -48,7 +48,7 @@ def write_impact(impact: Impact, *, budget: int = DEFAULT_BUDGET) -> str:
     verb = {"drop": "dropping", "change_type": "changing the type of", "rename": "renaming"}[impact.change]
     head = f"{verb} {_names(impact.columns)}: breaks {len(impact.broken)}, affects {len(impact.affected)} more"
     lines = [f"breaks {_dataset_line(key, refs)}" for key, refs in _by_dataset(impact.broken)]
-    lines = [f"{d.kind} {d.name} on {d.column}{f': {d.detail}' if d.detail else ''}" for d in impact.dependents] + lines
+    lines = [d.describe() for d in impact.dependents] + lines
     lines += [f"affects {_dataset_line(key, refs)}" for key, refs in _by_dataset(impact.affected)]
     if not lines:
         lines = ["nothing that was recorded depends on it"]
