@@ -39,7 +39,7 @@ async def opened(place: PipelineWorkspace, policy: PolicySettings) -> AsyncItera
             state=services.state,
             journal=services.journal,
             writer=PipelineWriter(SubprocessWriter(alone), place.settings, alone),
-            inspector=PipelineInspector(NoInspector()),
+            inspector=PipelineInspector(NoInspector(), place.root),
             place=writer_place(place.workspace, settings),
             policy=policy,
         )

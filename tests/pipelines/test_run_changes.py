@@ -42,7 +42,7 @@ class Place(PipelineWorkspace):
             state=StateDatabase(self.workspace.state_path),
             journal=Journal(self.workspace.journal_folder),
             writer=PipelineWriter(SubprocessWriter(), self.settings),
-            inspector=PipelineInspector(NoInspector()),
+            inspector=PipelineInspector(NoInspector(), self.root),
             place=writer_place(self.workspace, Settings()),
             policy=policy or PolicySettings(),
         )
@@ -166,3 +166,19 @@ def test_a_policy_may_allow_runs_and_a_run_that_publishes_nothing_fails(shop: Pl
 def test_sql_that_is_no_run_goes_to_the_other_inspector(shop: Place) -> None:
     with pytest.raises(ToolError, match="not a run"):
         do(shop.service().propose("DELETE FROM x", requested_by="test:me"))
+
+
+def test_a_rule_for_runs_does_not_allow_python_code(shop: Place) -> None:
+    policy = PolicySettings(rules=(PolicyRule(name="nightly", verdict="allow", kinds=("pipeline_run",)),))
+    shop.write({"p.py": '"""@asset\ncolumns: {a: BIGINT}\n"""\ndef asset():\n    return [{"a": 1}]\n'})
+
+    async def work() -> None:
+        service = shop.service(policy)
+        report = await service.propose(shop.statement(), requested_by="test:me")
+        assert report.status == "waiting"
+        assert any("runs the Python code of p.py" in n for n in report.preview.notes)
+        done = await service.approve(report.change, digest=report.digest, by="me", channel="terminal")
+        assert done.status == "applied"
+
+    do(work())
+    assert shop.rows("FROM p") == [(1,)]

@@ -9,7 +9,7 @@ import duckdb
 
 from datasteward.changes.claims import hold_commit_lock, is_claimed
 from datasteward.changes.jobs import Applied, ApplyJob, Failed, Measurement, Moved, PreviewJob
-from datasteward.changes.model import Fingerprint, ObjectPrint, Preview, TableEffect, TableName
+from datasteward.changes.model import Fingerprint, ObjectPrint, Preview, SchemaChange, TableEffect, TableName
 from datasteward.changes.names import LEDGER_SCHEMA, quote_name
 from datasteward.engine.jobs import WorkerSettings
 from datasteward.engine.lockdown import open_cursor, open_reader
@@ -20,7 +20,7 @@ from datasteward.pipelines.preparing import prepare
 from datasteward.pipelines.run_book import RunBook, RunReporter
 from datasteward.pipelines.run_model import RunJob, RunOutcome
 from datasteward.pipelines.running import run_pipeline
-from datasteward.pipelines.statement import RunStatement, read_statement
+from datasteward.pipelines.statement import PYTHON_KIND, RunStatement, read_statement
 
 PLAN_LINES = 60
 STOP_POLL_SECONDS = 0.2
@@ -49,6 +49,9 @@ def measure_run(job: PreviewJob, settings: WorkerSettings) -> Measurement:
     finally:
         connection.close()
     RunBook(settings.state_folder).keep_plan(plan)
+    has_code = any(s.language == "python" for s in plan.running)
+    if has_code and job.body.statements[0].kind != PYTHON_KIND:
+        raise ToolError("A Python asset has just been added.", code="conflict", hint="Plan again and look at it.")
     if not plan.running:
         raise ToolError(
             f"Everything in {plan.pipeline} is up to date; there is nothing to run.", code="invalid_arguments"
@@ -65,6 +68,11 @@ def describe_plan(plan: Plan) -> Measurement:
     lines = plan.to_text().splitlines()[:PLAN_LINES]
     preview = Preview(
         tables=tuple(_effect(s) for s in plan.running if s.action != "view"),
+        schema_changes=tuple(
+            SchemaChange(kind="view", name=s.name, action="created" if s.state == 0 else "changed")
+            for s in plan.running
+            if s.action == "view"
+        ),
         downstream=plan.downstream,
         notes=("rows of a pipeline run are estimates from its last run", *lines),
         is_reversible=True,

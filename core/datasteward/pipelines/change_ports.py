@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 from datasteward.changes.crash import CRASH_VARIABLE
 from datasteward.changes.jobs import JOB, ApplyJob, PreviewJob
@@ -13,7 +14,7 @@ from datasteward.changes.model import StatementWork
 from datasteward.changes.ports import Inspected, Inspector, WriterHost
 from datasteward.engine.jobs import WorkerSettings
 from datasteward.errors import EngineFault
-from datasteward.pipelines.statement import KIND, read_statement
+from datasteward.pipelines.statement import KIND, KINDS, PYTHON_KIND, find_folder, read_statement
 
 MODULE = "datasteward.pipelines.writer_process"
 LONGEST_RUN_SECONDS = 7 * 86400.0
@@ -29,15 +30,19 @@ async def _nothing_to_close() -> AsyncIterator[None]:
 class PipelineInspector:
     """Reads `RUN PIPELINE` texts itself and leaves every other text to the inspector given."""
 
-    def __init__(self, inner: Inspector) -> None:
+    def __init__(self, inner: Inspector, root: Path) -> None:
         self._inner = inner
+        self._root = root
 
     async def inspect(self, sql: str) -> Inspected:
-        """The run as one statement of kind `pipeline_run`, or what the inner inspector says."""
+        """The run as one statement of kind `pipeline_run` or `pipeline_run_python`, or what the inner inspector says."""
         found = read_statement(sql)
         if found is None:
             return await self._inner.inspect(sql)
-        return Inspected(statements=(StatementWork(sql=found.to_text(), kind=KIND),))
+        folder = self._root / find_folder(self._root, found.folder)
+        has_python = await asyncio.to_thread(lambda: any(folder.rglob("*.py")))
+        kind = PYTHON_KIND if has_python else KIND
+        return Inspected(statements=(StatementWork(sql=found.to_text(), kind=kind),))
 
 
 class PipelineWriter:
@@ -60,7 +65,7 @@ class PipelineWriter:
     async def run(self, job_json: str, *, timeout_seconds: float) -> str:
         """The job's outcome; raises `EngineFault` when the process died or outlasted its time and is dead."""
         job = JOB.validate_json(job_json)
-        is_run = isinstance(job, PreviewJob | ApplyJob) and any(s.kind == KIND for s in job.body.statements)
+        is_run = isinstance(job, PreviewJob | ApplyJob) and any(s.kind in KINDS for s in job.body.statements)
         if not is_run:
             return await self._inner.run(job_json, timeout_seconds=timeout_seconds)
         bound = LONGEST_RUN_SECONDS if isinstance(job, ApplyJob) else timeout_seconds

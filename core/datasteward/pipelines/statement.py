@@ -11,6 +11,9 @@ from datasteward.errors import ToolError
 from datasteward.pipelines.plan_model import PlanRequest
 
 KIND = "pipeline_run"
+PYTHON_KIND = "pipeline_run_python"
+"""A run of a pipeline with Python assets, a kind of its own so that no rule allows code along with queries."""
+KINDS = frozenset({KIND, PYTHON_KIND})
 _TEXT = re.compile(r"\s*RUN PIPELINE '((?:[^']|'')+)' WITH (\{.*\})\s*;?\s*\Z", re.DOTALL)
 
 
