@@ -216,6 +216,60 @@ async def test_what_cannot_be_done_is_refused_and_nothing_is_recorded(
     assert rich.fingerprint() == before
 
 
+@pytest.mark.parametrize("default", ["uuid()", "random()"])
+async def test_a_default_that_cannot_be_frozen_is_refused_where_it_is_used_and_only_there(
+    rich: ChangesWorkspace, default: str
+) -> None:
+    rich.run(f"CREATE TABLE tokens (id INTEGER, token VARCHAR DEFAULT {default})")
+    service, before = rich.service(), rich.fingerprint()
+    for sql in (
+        "INSERT INTO tokens (id) VALUES (1)",
+        "INSERT INTO tokens VALUES (1, DEFAULT)",
+        "INSERT INTO tokens (id) SELECT id FROM parent",
+    ):
+        with pytest.raises(ToolError, match=r"default is \w+\(\), which gives another value") as refusal:
+            await service.propose(sql, requested_by="t")
+        assert refusal.value.code == "forbidden"
+    assert rich.fingerprint() == before
+    await apply(service, await service.propose("INSERT INTO tokens VALUES (1, 'mine')", requested_by="t"))
+    assert rich.run("SELECT * FROM tokens") == [(1, "mine")]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["ALTER TABLE parent ADD COLUMN z INTEGER", "COMMENT ON TABLE parent IS 'x'", "CREATE INDEX again ON parent (id)"],
+)
+async def test_altering_a_table_that_others_refer_to_is_said_to_be_irreversible(
+    rich: ChangesWorkspace, sql: str
+) -> None:
+    service = rich.service()
+    report = await service.propose(sql, requested_by="t")
+    assert "child refers to parent" in (report.preview.irreversible_because or "")
+    await apply(service, report)
+    with pytest.raises(ToolError, match="child refers to parent"):
+        await service.propose_undo(report.change, requested_by="t")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["ALTER TABLE child ADD COLUMN z INTEGER", "DROP TABLE child", "DROP TABLE child; DROP TABLE parent"],
+)
+async def test_altering_or_dropping_a_table_that_refers_to_another_is_taken_back(
+    rich: ChangesWorkspace, sql: str
+) -> None:
+    service, before = rich.service(), rich.fingerprint()
+    report = await service.propose(sql, requested_by="t")
+    assert report.preview.is_reversible
+    await apply(service, report)
+    await apply(service, await service.propose_undo(report.change, requested_by="t"))
+    assert rich.fingerprint() == before
+
+
+async def test_dropping_a_table_that_others_refer_to_is_refused_in_the_preview(rich: ChangesWorkspace) -> None:
+    with pytest.raises(ToolError, match="child"):
+        await rich.service().propose("DROP TABLE parent", requested_by="t")
+
+
 async def test_a_failing_statement_of_a_script_leaves_nothing_of_the_others(rich: ChangesWorkspace) -> None:
     before = rich.fingerprint()
     with pytest.raises(ToolError, match="Duplicate key"):

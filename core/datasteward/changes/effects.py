@@ -282,7 +282,22 @@ def find_irreversible(measured: Measured) -> str | None:
             f"{keys[0][0]} {keys[0][2]} goes or changes, and DuckDB's catalog does not keep the defaults of its"
             " parameters, so it could not be made again exactly"
         )
-    return _find_tied_rows(measured.tables)
+    return _find_referred_table(measured) or _find_tied_rows(measured.tables)
+
+
+def _find_referred_table(measured: Measured) -> str | None:
+    """Taking back makes a changed table anew, and DuckDB drops none that a table which stays refers to."""
+    rebuilt = {(k[1], k[2]) for k in measured.changed_objects if k[0] == "table"}
+    for schema, name in sorted(rebuilt):
+        if ("table", schema, name) not in measured.objects_after:
+            continue
+        for child in measured.referring.get(name, ()):
+            if (child.schema_name, child.name) not in rebuilt:
+                return (
+                    f"{child.label} refers to {name} by a foreign key, so DuckDB cannot make {name} again as it was"
+                    " while the rows that refer to it stay"
+                )
+    return None
 
 
 def _find_tied_rows(tables: Sequence[TableChange]) -> str | None:

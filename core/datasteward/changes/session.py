@@ -167,7 +167,10 @@ def _lock(root: duckdb.DuckDBPyConnection, settings: SessionSettings) -> None:
 
 
 def _freeze_time(root: duckdb.DuckDBPyConnection, frozen_at: str) -> None:
-    """Macros that the search path has before DuckDB's own functions; defaults of columns use them too."""
+    """Macros that the search path has before DuckDB's own functions; defaults of columns use them too.
+
+    Those that cannot be frozen fail when they are evaluated: a default that is not used does no harm.
+    """
     instant = f"CAST({quote_text(frozen_at)} AS TIMESTAMPTZ)"
     local = f"CAST({instant} AS TIMESTAMP)"
     meanings = {
@@ -184,7 +187,13 @@ def _freeze_time(root: duckdb.DuckDBPyConnection, frozen_at: str) -> None:
         "get_current_time": f"CAST(CAST({local} AS TIME) AS TIMETZ)",
         "current_time": f"CAST(CAST({local} AS TIME) AS TIMETZ)",
     }
+    meanings.update({name: f"system.main.error({quote_text(VOLATILE_DEFAULT + name)})" for name in _UNFREEZABLE})
     root.execute("; ".join(f"CREATE MACRO memory.main.{name}() AS {meaning}" for name, meaning in meanings.items()))
+
+
+VOLATILE_DEFAULT = "datasteward: volatile default "
+"""Begins the error of a statement that would use a column's default which gives another value each time."""
+_UNFREEZABLE = ("random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid")
 
 
 FROZEN_FUNCTIONS = frozenset(

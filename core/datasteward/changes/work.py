@@ -25,7 +25,7 @@ from datasteward.changes.record import UndoRecord
 from datasteward.changes.restore import narrow_by_record, refuse_if_built_upon, restore, restored_files
 from datasteward.changes.rowdiff import Candidates, RowDiff, compare_rows, note_candidates, take_all_rows
 from datasteward.changes.rows import read_number
-from datasteward.changes.session import Session
+from datasteward.changes.session import VOLATILE_DEFAULT, Session
 from datasteward.errors import ToolError
 
 ROW_KINDS = frozenset({"insert", "update", "delete", "merge", "truncate", "copy_from"})
@@ -89,6 +89,8 @@ class Measured:
     base: Fingerprint
     expected: Fingerprint
     seconds: float
+    referring: Mapping[str, tuple[TableName, ...]]
+    """Tables that refer to others by a foreign key afterwards, by the name of the one referred to."""
 
 
 def carry_out(
@@ -148,7 +150,16 @@ def carry_out(
         ),
         expected=Fingerprint(engine=duckdb.__version__, objects=tuple(after_objects)),
         seconds=seconds,
+        referring=_referring(shapes_after),
     )
+
+
+def _referring(shapes: Mapping[tuple[str, str], TableShape]) -> dict[str, tuple[TableName, ...]]:
+    found: dict[str, tuple[TableName, ...]] = {}
+    for shape in shapes.values():
+        for parent in shape.parents:
+            found[parent] = (*found.get(parent, ()), shape.table)
+    return found
 
 
 def _require_unchanged(
@@ -245,6 +256,14 @@ def run_statement(
 def explain(error: duckdb.Error) -> ToolError:
     """DuckDB's error as one that says what can be done."""
     text = str(error)
+    if VOLATILE_DEFAULT in text:
+        function = text.partition(VOLATILE_DEFAULT)[2].split()[0]
+        return ToolError(
+            f"A column's default is {function}(), which gives another value each time, so what is approved would not be"
+            " what is applied.",
+            code="forbidden",
+            hint="Name that column in the statement and give it a value, from constants, a file or a table.",
+        )
     if isinstance(error, duckdb.ConstraintException):
         return ToolError(
             text, code="runtime", hint="The change breaks a constraint, so it cannot be applied; nothing was changed."
