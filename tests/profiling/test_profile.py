@@ -2,6 +2,7 @@
 
 import random
 import re
+import time
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -215,6 +216,42 @@ def test_two_thousand_columns_are_cut_with_a_word(base: duckdb.DuckDBPyConnectio
 def test_what_the_time_budget_left_out_is_told(base: duckdb.DuckDBPyConnection) -> None:
     made = make(base, "SELECT i % 50 AS a, i % 3 AS b FROM range(5000) r(i)", ProfileOptions(budget_seconds=0.0))
     assert "duplicate rows" in made.left_out and "LEFT OUT" in render_for_model(made)
+
+
+def test_a_long_scan_is_stopped_and_its_figures_are_scaled_and_marked(
+    base: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.csv"
+    base.execute(
+        f"COPY (SELECT i AS id, CASE WHEN i % 4 > 0 THEN 'x' || i % 9 END AS word, hash(i) % 1000 AS n FROM range(3000000) r(i)) TO '{path}'"
+    )
+    source = ProfileSource(
+        name="long", table_sql=f"read_csv('{path}')", format="delimited", text_bytes=path.stat().st_size
+    )
+    started = time.monotonic()
+    made = profile(base.cursor(), source, ProfileOptions(budget_seconds=0.1, today="2026-01-01"))
+    assert time.monotonic() - started < 8
+    assert not made.rows_are_exact and 2_000_000 < made.rows < 4_500_000
+    assert made.structure.keys == () and all(c.is_sampled and not c.distinct_is_exact for c in made.columns)
+    assert 0.2 < made.column("word").null_share < 0.3
+    text = render_for_model(made)
+    assert "scaled up from the first 20,000 rows" in text and "~25% null" in text and "x 3 columns" in text
+    assert base.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.slow
+def test_two_thousand_columns_are_profiled_within_seconds(base: duckdb.DuckDBPyConnection) -> None:
+    columns = ", ".join(f"i % {n + 2} AS c{n}" for n in range(2000))
+    started = time.monotonic()
+    made = make(base, f"SELECT {columns} FROM range(1000) r(i)")
+    assert len(made.columns) == 2000 and time.monotonic() - started < 40
+    assert made.column("c5").distinct == 7 and len(render_for_model(made)) <= 7_000
+
+
+def test_a_query_that_gives_no_row_in_time_is_a_timeout(base: duckdb.DuckDBPyConnection) -> None:
+    slow = "(SELECT sum(hash(a.i, b.i) % 7) AS s FROM range(100000) a(i), range(1000000) b(i))"
+    with pytest.raises(ToolError, match="no sample"):
+        profile(base.cursor(), ProfileSource(name="slow", table_sql=slow), ProfileOptions(budget_seconds=0.1))
 
 
 def test_an_unreadable_source_is_an_error_that_names_it(base: duckdb.DuckDBPyConnection) -> None:

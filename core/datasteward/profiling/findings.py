@@ -62,7 +62,7 @@ class ColumnFacts:
         return Finding(
             code=code, severity=severity, column=self.shape.name, message=message, rows=rows,
             share=rows / self.rows if self.rows else 0.0, example="" if self.profile.is_sensitive else example,
-            show_sql=show, mend_sql=mend, is_exact=is_exact,
+            show_sql=show, mend_sql=mend, is_exact=is_exact and not self.scanned.is_sampled,
         )  # fmt: skip
 
 

@@ -17,8 +17,8 @@ def find_gaps(connection: duckdb.DuckDBPyConnection, table: str, facts: ColumnFa
     """
     if not facts.scanned.min or not facts.scanned.max:
         return None
-    query = f"SELECT CAST(d AS VARCHAR) FROM (SELECT DISTINCT CAST({facts.name} AS DATE) AS d FROM {table} WHERE {facts.name} IS NOT NULL) WHERE isfinite(d) ORDER BY d LIMIT {_MOST_DAYS + 1}"
-    texts = [str(r[0]) for r in connection.execute(query).fetchall()]
+    texts = list(facts.scanned.days) if facts.scanned.days is not None else _read_days(connection, table, facts)
+    texts = [t for t in texts if t[:1].isdigit()]
     if not 30 <= len(texts) <= _MOST_DAYS or any(len(t) != 10 for t in texts):
         return None
     days = {date.fromisoformat(t) for t in texts}
@@ -44,3 +44,8 @@ def find_gaps(connection: duckdb.DuckDBPyConnection, table: str, facts: ColumnFa
         example=str(missing[0]),
         show=show,
     )
+
+
+def _read_days(connection: duckdb.DuckDBPyConnection, table: str, facts: ColumnFacts) -> list[str]:
+    query = f"SELECT CAST(d AS VARCHAR) FROM (SELECT DISTINCT CAST({facts.name} AS DATE) AS d FROM {table} WHERE {facts.name} IS NOT NULL) WHERE isfinite(d) ORDER BY d LIMIT {_MOST_DAYS + 1}"
+    return [str(r[0]) for r in connection.execute(query).fetchall()]

@@ -23,6 +23,8 @@ class ProfileSource:
     told: tuple[str, ...] = ()
     quarantine_rows: int = 0
     quarantine_sql: str | None = None
+    text_bytes: int | None = None
+    """Bytes of an uncompressed delimited file, from which its rows are estimated when it cannot be read to its end."""
     sql_name: str | None = None
     """How SQL calls the dataset, for the SQL in findings; the table expression when None."""
 
@@ -46,7 +48,7 @@ class ProfileOptions:
 
     sample_rows: int = 20_000
     budget_seconds: float = 60.0
-    max_columns: int = 300
+    max_columns: int = 2_000
     others: tuple[OtherDataset, ...] = ()
     sensitive_columns: frozenset[str] = frozenset()
     today: str | None = None
@@ -116,6 +118,8 @@ class ColumnProfile:
     meaning: Meaning | None = None
     is_key: bool = False
     masked_example: str | None = None
+    is_sampled: bool = False
+    """Its counts were scaled up from the sample, its range is the sample's; nothing of it is exact."""
 
     @property
     def null_share(self) -> float:
@@ -198,6 +202,7 @@ class Profile:
     left_out: tuple[str, ...] = ()
     quarantine_rows: int = 0
     quarantine_sql: str | None = None
+    rows_are_exact: bool = True
     version: int = 1
     notes: tuple[str, ...] = field(default_factory=tuple)
 

@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import duckdb
 
 from datasteward.errors import ToolError
 from datasteward.intake.sql_text import quote_name
+from datasteward.profiling.budget import Budget
 from datasteward.profiling.distributions import complete, fences_of, find_distributions
 from datasteward.profiling.findings import ColumnFacts, find_in_column, masked_example, order_findings
 from datasteward.profiling.gaps import find_gaps
@@ -27,7 +29,7 @@ from datasteward.profiling.model import (
     ValueCount,
 )
 from datasteward.profiling.sampling import ColumnShape, Sample, describe, take_sample
-from datasteward.profiling.scanning import Fences, ScannedColumn, count_keys, key_candidates, scan
+from datasteward.profiling.scanning import Fences, ScannedColumn, count_keys, key_candidates, scale_up, scan
 from datasteward.profiling.structure import (
     count_duplicates,
     find_composite_keys,
@@ -42,26 +44,15 @@ ReportProgress = Callable[[float, str], None]
 _VERIFIED_ROWS = 2_000_000
 _ROWS_COUNTED_AT_ONCE = 500_000
 _PARSED_FORMATS = frozenset({"csv", "delimited", "json", "ndjson"})
+_LEAST_SECONDS = 0.25
+"""What counting, sampling and reading each get even when the budget is smaller."""
+_SAMPLED_CELLS = 4_000_000
+_LEAST_SAMPLE = 1_000
 _UNLISTED = frozenset({"outliers", "marker_value", "few_negatives"})
 
 
 def _stay_silent(_share: float, _doing: str) -> None:
     return None
-
-
-@dataclass(slots=True, kw_only=True)
-class _Budget:
-    """How much time is left, and what was left out for lack of it."""
-
-    ends_at: float
-    left_out: list[str]
-
-    def allows(self, what: str) -> bool:
-        """Whether `what` may start; when not, it is noted as left out."""
-        if time.monotonic() < self.ends_at:
-            return True
-        self.left_out.append(what)
-        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +66,7 @@ class _Looks:
     distributions: dict[str, Distribution]
     fences: dict[str, Fences]
     hidden: dict[str, HiddenType]
+    rows_are_exact: bool = True
 
 
 def profile(
@@ -90,7 +82,7 @@ def profile(
     """
     options = options or ProfileOptions()
     started = time.monotonic()
-    budget = _Budget(ends_at=started + options.budget_seconds, left_out=[])
+    budget = Budget(cursor=cursor, ends_at=started + options.budget_seconds)
     sample: Sample | None = None
     try:
         shapes = describe(cursor, source)
@@ -98,9 +90,9 @@ def profile(
             budget.left_out.append(f"{len(shapes) - options.max_columns} columns after the first {options.max_columns}")
             shapes = shapes[: options.max_columns]
         progress(0.02, "sampling")
-        total = _count_rows(cursor, source)
-        sample = take_sample(cursor, source, shapes, options.sample_rows, total)
-        looks = _look(cursor, source, options, shapes, sample, total or 0, progress)
+        total = budget.bound(lambda: _count_rows(cursor, source), None, "the number of rows", _LEAST_SECONDS)
+        sample = _sample(cursor, source, shapes, options, total, budget)
+        looks = _look(cursor, source, options, shapes, sample, total, budget, progress)
         return _assemble(cursor, source, options, looks, budget, started, progress)
     except duckdb.Error as error:
         if isinstance(error, duckdb.InterruptException):
@@ -121,13 +113,34 @@ def _count_rows(cursor: duckdb.DuckDBPyConnection, source: ProfileSource) -> int
     return int(row[0]) if row else 0
 
 
+def _sample(
+    cursor: duckdb.DuckDBPyConnection,
+    source: ProfileSource,
+    shapes: tuple[ColumnShape, ...],
+    options: ProfileOptions,
+    total: int | None,
+    budget: Budget,
+) -> Sample:
+    """Fewer rows of wide tables, so that the sample stays within about four million cells; raises `ToolError` (timeout)."""
+    rows = min(options.sample_rows, max(_LEAST_SAMPLE, _SAMPLED_CELLS // max(1, len(shapes))))
+    found = budget.bound(lambda: take_sample(cursor, source, shapes, rows, total), None, least_seconds=_LEAST_SECONDS)
+    if found is None:
+        raise ToolError(
+            f"{source.name} gave no sample within {options.budget_seconds:g} seconds.",
+            code="timeout",
+            hint="Give it more seconds, or store the result of the query first and profile that.",
+        )
+    return found
+
+
 def _look(
     cursor: duckdb.DuckDBPyConnection,
     source: ProfileSource,
     options: ProfileOptions,
     shapes: tuple[ColumnShape, ...],
     sample: Sample,
-    rows_hint: int,
+    total: int | None,
+    budget: Budget,
     progress: ReportProgress,
 ) -> _Looks:
     distributions = find_distributions(cursor, sample.table, shapes)
@@ -136,17 +149,38 @@ def _look(
     scanned: dict[str, ScannedColumn] = {}
     rows = sample.rows
     progress(0.15, "reading all rows")
-    is_whole = sample.how == "all rows" or sample.rows < options.sample_rows
+    is_whole = sample.how == "all rows" or (total is None and sample.rows < sample.asked)
     table = sample.table if is_whole else source.table_sql
     candidates = key_candidates(shapes, sample)
-    counts_apart = not is_whole and source.format not in _PARSED_FORMATS and rows_hint > _ROWS_COUNTED_AT_ONCE
+    counts_apart = not is_whole and source.format not in _PARSED_FORMATS and (total or 0) > _ROWS_COUNTED_AT_ONCE
     at_once = () if counts_apart else candidates if is_whole else candidates[:2]
-    for part in scan(cursor, table, shapes, sample, candidates=at_once, fences=fences, today=today):
-        rows = part.rows
-        scanned |= part.columns
-        progress(0.15 + 0.45 * len(scanned) / len(shapes), "reading all rows")
-    if counts_apart:
-        scanned |= count_keys(cursor, table, shapes, candidates, scanned)
+    lists_days = not is_whole and source.format in _PARSED_FORMATS
+
+    def read_all() -> bool:
+        nonlocal rows, scanned
+        for part in scan(
+            cursor, table, shapes, sample, candidates=at_once, fences=fences, today=today, lists_days=lists_days
+        ):
+            rows = part.rows
+            scanned |= part.columns
+            progress(0.15 + 0.45 * len(scanned) / len(shapes), "reading all rows")
+        return True
+
+    is_done = budget.bound(read_all, False, least_seconds=60.0 if is_whole else _LEAST_SECONDS)
+    rows_are_exact = is_whole or bool(scanned) or total is not None
+    if not is_done:
+        if not scanned:
+            rows = total if total is not None else _estimate_rows(cursor, source, sample)
+        rest = [s for s in shapes if s.name not in scanned]
+        for part in scan(cursor, sample.table, rest, sample, candidates=(), fences=fences, today=today):
+            factor = rows / max(1, part.rows)
+            scanned |= {name: scale_up(column, factor) for name, column in part.columns.items()}
+        whose = "all columns" if len(rest) == len(shapes) else f"{len(rest)} of {len(shapes)} columns"
+        budget.left_out.append(f"exact counts of {whose}: theirs are scaled up from {sample.how} (time budget)")
+    if counts_apart and is_done:
+        scanned |= budget.run(
+            "exact key counts", lambda: count_keys(cursor, table, shapes, candidates, scanned), dict[str, ScannedColumn]()
+        )
         progress(0.7, "counting keys")
     if is_whole:
         sample = replace(sample, how="all rows")
@@ -163,7 +197,17 @@ def _look(
         distributions=distributions,
         fences=fences,
         hidden=hidden,
+        rows_are_exact=rows_are_exact,
     )
+
+
+def _estimate_rows(cursor: duckdb.DuckDBPyConnection, source: ProfileSource, sample: Sample) -> int:
+    """The rows of a delimited file by its bytes and the sampled rows' length; the sampled rows where that is unknown."""
+    if source.text_bytes is None or not sample.rows:
+        return sample.rows
+    listed = ", ".join(f"coalesce(CAST({quote_name(name)} AS VARCHAR), '')" for name in sample.columns)
+    row = cursor.execute(f"SELECT avg(strlen(concat_ws(',', {listed}))) + 1 FROM {sample.table}").fetchone()
+    return max(sample.rows, round(source.text_bytes / float(row[0]))) if row and row[0] else sample.rows
 
 
 def _assemble(
@@ -171,7 +215,7 @@ def _assemble(
     source: ProfileSource,
     options: ProfileOptions,
     looks: _Looks,
-    budget: _Budget,
+    budget: Budget,
     started: float,
     progress: ReportProgress,
 ) -> Profile:
@@ -185,7 +229,7 @@ def _assemble(
         sampled_rows=looks.sample.rows, columns=columns, findings=findings, structure=structure,
         seconds=round(time.monotonic() - started, 3), made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         grain=_grain(structure, looks), told=source.told, left_out=tuple(budget.left_out),
-        quarantine_rows=source.quarantine_rows, quarantine_sql=source.quarantine_sql,
+        quarantine_rows=source.quarantine_rows, quarantine_sql=source.quarantine_sql, rows_are_exact=looks.rows_are_exact,
         notes=() if looks.sample.how == "all rows" else (f"Quantiles, patterns and top values marked ~ are from {looks.sample.how}.",),
     )  # fmt: skip
 
@@ -215,7 +259,7 @@ def _profile_column(shape: ColumnShape, looks: _Looks, options: ProfileOptions) 
         distribution=complete(looks.distributions.get(shape.name), scanned), meaning=meaning,
         is_key=is_exact and looks.rows > 1 and scanned.filled == looks.rows == (scanned.distinct if scanned.distinct_is_exact else distinct)
         and shape.family in {"integer", "text", "date", "timestamp"},
-        masked_example=masked_example(look),
+        masked_example=masked_example(look), is_sampled=scanned.is_sampled,
     )  # fmt: skip
 
 
@@ -226,7 +270,7 @@ def _is_short(scanned: ScannedColumn) -> bool:
 
 def _top(scanned: ScannedColumn, looks: _Looks, name: str) -> tuple[ValueCount, ...]:
     if scanned.histogram:
-        return tuple(ValueCount(value=v, rows=n, share=n / looks.rows) for v, n in scanned.histogram[:30])
+        return tuple(ValueCount(value=v, rows=n, share=n / looks.rows, is_exact=not scanned.is_sampled) for v, n in scanned.histogram[:30])
     look = looks.sample.columns[name]
     is_exact = looks.sample.how == "all rows"
     if look.filled == 0 or look.top[0].rows <= 1:
@@ -244,7 +288,7 @@ def _find_structure(
     options: ProfileOptions,
     looks: _Looks,
     columns: Sequence[ColumnProfile],
-    budget: _Budget,
+    budget: Budget,
 ) -> Structure:
     keys = tuple(c.name for c in columns if c.is_key)
     composite: tuple[tuple[str, ...], ...] = ()
@@ -252,19 +296,30 @@ def _find_structure(
     is_whole = looks.sample.how == "all rows"
     near = replace(source, table_sql=looks.sample.table) if is_whole else source
     if not keys and looks.rows > 1:
-        if budget.allows("duplicate rows"):
-            duplicates = count_duplicates(cursor, near, looks.shapes)
-        if duplicates == 0 and len(looks.shapes) <= 60 and budget.allows("composite keys"):
-            composite = find_composite_keys(cursor, near, looks.sample, looks.shapes, looks.rows)
+        duplicates = budget.run("duplicate rows", lambda: count_duplicates(cursor, near, looks.shapes), None)
+        if duplicates == 0 and len(looks.shapes) <= 60:
+            composite = budget.run(
+                "composite keys",
+                lambda: find_composite_keys(cursor, near, looks.sample, looks.shapes, looks.rows),
+                composite,
+            )
     dependencies: tuple[Dependency, ...] = ()
-    if len(looks.shapes) <= 200 and budget.allows("functional dependencies"):
+    if len(looks.shapes) <= 200:
         free = [s for s in looks.shapes if s.name not in keys]
         verified = looks.rows <= _VERIFIED_ROWS and source.format not in _PARSED_FORMATS
-        dependencies = find_dependencies(cursor, near, looks.sample, free, is_verified=verified or is_whole)
+        dependencies = budget.run(
+            "functional dependencies",
+            lambda: find_dependencies(cursor, near, looks.sample, free, is_verified=verified or is_whole),
+            dependencies,
+        )
     foreign: tuple[ForeignKey, ...] = ()
-    if options.others and budget.allows("foreign keys"):
-        foreign = find_foreign_keys(
-            cursor, near, looks.sample, looks.shapes, options.others, lambda: budget.allows("some foreign keys")
+    if options.others:
+        foreign = budget.run(
+            "foreign keys",
+            lambda: find_foreign_keys(
+                cursor, near, looks.sample, looks.shapes, options.others, lambda: budget.allows("some foreign keys")
+            ),
+            foreign,
         )
     return Structure(
         keys=keys, composite_keys=composite, dependencies=dependencies, foreign_keys=foreign, duplicate_rows=duplicates
@@ -287,7 +342,7 @@ def _find_all(
     looks: _Looks,
     columns: Sequence[ColumnProfile],
     structure: Structure,
-    budget: _Budget,
+    budget: Budget,
 ) -> tuple[Finding, ...]:
     found: list[Finding] = list(_find_in_table(source, looks, structure, options))
     for shape, column in zip(looks.shapes, columns, strict=True):
@@ -297,11 +352,17 @@ def _find_all(
             fences=looks.fences.get(shape.name), rows=looks.rows, sampled_rows=looks.sample.rows,
         )  # fmt: skip
         found.extend(f for f in find_in_column(facts) if not (column.is_sensitive and f.code in _UNLISTED))
-        if shape.family in {"date", "timestamp"} and looks.rows >= 30 and budget.allows("gaps in dates"):
+        if _may_have_gaps(facts):
             table = looks.sample.table if looks.sample.how == "all rows" else source.table_sql
-            gap = find_gaps(cursor, table, facts)
+            gap = budget.run("gaps in dates", partial(find_gaps, cursor, table, facts), None)
             found.extend([gap] if gap else [])
     return order_findings(found)
+
+
+def _may_have_gaps(facts: ColumnFacts) -> bool:
+    """Whether a series of days may be looked at: one whose first and last day may be told."""
+    is_series = facts.shape.family in {"date", "timestamp"} and facts.rows >= 30
+    return is_series and not facts.profile.is_sensitive and not facts.scanned.is_sampled
 
 
 def _find_in_table(

@@ -38,10 +38,10 @@ def render_for_model(profile: Profile, *, budget_characters: int = BUDGET_CHARAC
 def _header(profile: Profile) -> list[str]:
     size = f" · {format_bytes(profile.size_bytes)}" if profile.size_bytes is not None else ""
     sampled = (
-        "" if profile.sampled_rows >= profile.rows else f" · counts exact, ~ from a sample of {profile.sampled_rows:,}"
+        "" if profile.sampled_rows >= profile.rows else f" · counts exact but ~ from a sample of {profile.sampled_rows:,}"
     )
     lines = [
-        f"{profile.name}: {profile.rows:,} rows x {len(profile.columns)} columns · {profile.format}{size}{sampled}"
+        f"{profile.name}: {'' if profile.rows_are_exact else '~'}{profile.rows:,} rows x {len(profile.columns)} columns · {profile.format}{size}{sampled}"
     ]
     if profile.grain:
         lines.append(f"GRAIN {profile.grain}")
@@ -104,7 +104,7 @@ def column_line(column: ColumnProfile) -> str:
         kind += f"→{column.better_type}"
     if column.meaning:
         kind += f" <{column.meaning.kind}{', PII' if column.is_sensitive else ''}>"
-    nulls = f"{format_share(column.null_share)} null" if column.nulls else "0 null"
+    nulls = f"{'~' if column.is_sampled else ''}{format_share(column.null_share)} null" if column.nulls else "0 null"
     mark = " KEY" if column.is_key else ""
     distinct = f"{'' if column.distinct_is_exact else '~'}{format_count(column.distinct)} distinct{mark}"
     return " | ".join(x for x in (column.name, kind, nulls, distinct, _values(column)) if x)
@@ -128,7 +128,7 @@ def _values(column: ColumnProfile) -> str:
 def _range(column: ColumnProfile) -> str:
     parts = []
     if column.min is not None:
-        parts.append(f"{format_value(column.min, 26)} … {format_value(column.max or '', 26)}")
+        parts.append(f"{'~' if column.is_sampled else ''}{format_value(column.min, 26)} … {format_value(column.max or '', 26)}")
     if (
         column.distribution
         and column.family in {"integer", "decimal"}

@@ -48,6 +48,8 @@ class Sample:
 
     table: str
     rows: int
+    asked: int
+    """How many rows were asked for; fewer in a file of unknown length are all of them."""
     how: str
     columns: dict[str, ColumnSample]
 
@@ -127,7 +129,7 @@ def take_sample(
     connection.execute(f"CREATE TEMP TABLE {table} AS {parts}")
     row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
     sampled = int(row[0]) if row else 0
-    return Sample(table=table, rows=sampled, how=how, columns=_look(connection, table, shapes))
+    return Sample(table=table, rows=sampled, asked=rows, how=how, columns=_look(connection, table, shapes))
 
 
 def _look(connection: duckdb.DuckDBPyConnection, table: str, shapes: Sequence[ColumnShape]) -> dict[str, ColumnSample]:

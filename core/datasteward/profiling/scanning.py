@@ -15,6 +15,10 @@ COLUMNS_PER_PASS = 150
 _FEW_VALUES = 60
 _KEY_SHARE = 0.98
 _MAX_KEY_CANDIDATES = 6
+_SCALED = (
+    "filled", "zeros", "negatives", "outliers", "not_finite", "padded", "blank", "spelled_null", "damaged", "in_future",
+    "placeholder_dates", "beyond_2_53",
+)  # fmt: skip
 _SPELLED = ", ".join(quote_text(s) for s in NULL_SPELLINGS)
 
 
@@ -43,6 +47,10 @@ class ScannedColumn:
     placeholder_dates: int = 0
     beyond_2_53: int = 0
     histogram: tuple[tuple[str, int], ...] = ()
+    days: tuple[str, ...] | None = None
+    """Every day of a date or timestamp column, in order; None where that was not asked for."""
+    is_sampled: bool = False
+    """The counts are a sample's, scaled to all rows; least and most are the sample's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +59,13 @@ class Scan:
 
     rows: int
     columns: dict[str, ScannedColumn]
+
+
+def scale_up(column: ScannedColumn, factor: float) -> ScannedColumn:
+    """A sample's figures scaled to all rows, so that nothing in them passes for exact."""
+    counts = {name: round(getattr(column, name) * factor) for name in _SCALED}
+    histogram = tuple((value, round(rows * factor)) for value, rows in column.histogram)
+    return replace(column, **counts, histogram=histogram, days=None, distinct_is_exact=False, is_sampled=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +106,12 @@ def scan(
     candidates: Sequence[str],
     fences: dict[str, Fences],
     today: str,
+    lists_days: bool = False,
 ) -> Iterator[Scan]:
     """One `Scan` for every 150 columns, each by one pass over the source."""
     for start in range(0, max(1, len(shapes)), COLUMNS_PER_PASS):
         part = shapes[start : start + COLUMNS_PER_PASS]
-        expressions = [_expression(s, sample, s.name in candidates, fences.get(s.name), today) for s in part]
+        expressions = [_expression(s, sample, s.name in candidates, fences.get(s.name), today, lists_days) for s in part]
         query = f"SELECT {', '.join(['count(*)', *expressions])} FROM {table_sql}"
         row = connection.execute(query).fetchone() or (0,)
         columns = {s.name: _read(found, s.name in candidates) for s, found in zip(part, row[1:], strict=True)}
@@ -138,7 +154,9 @@ def has_few_values(shape: ColumnShape, sample: Sample) -> bool:
     return look.filled < sample.rows or look.distinct < 0.5 * max(look.filled, 10) or look.filled < 200
 
 
-def _expression(shape: ColumnShape, sample: Sample, is_candidate: bool, fence: Fences | None, today: str) -> str:
+def _expression(
+    shape: ColumnShape, sample: Sample, is_candidate: bool, fence: Fences | None, today: str, lists_days: bool
+) -> str:
     """A struct of the aggregates for one column."""
     c = quote_name(shape.name)
     parts = {"filled": f"count({c})"}
@@ -166,6 +184,8 @@ def _expression(shape: ColumnShape, sample: Sample, is_candidate: bool, fence: F
             parts |= _text_parts(c, shape, "histogram" in parts)
         case "date" | "timestamp":
             parts |= _time_parts(c, today)
+            if lists_days:
+                parts["days"] = f"CAST(list(DISTINCT CAST({c} AS DATE)) AS VARCHAR[])"
         case _:
             parts |= {"least": f"CAST(min({c}) AS VARCHAR)", "most": f"CAST(max({c}) AS VARCHAR)"}
     return _struct(parts)
@@ -240,6 +260,7 @@ def _read(found: dict[str, Any], is_candidate: bool) -> ScannedColumn:
         spelled_null=_count(found, "spelled_null") + sum(n for v, n in texts.items() if v in words),
         damaged=_count(found, "damaged") + sum(n for v, n in texts.items() if "Ã" in v or "â€" in v or "\ufffd" in v),
         in_future=_count(found, "in_future"), placeholder_dates=_count(found, "placeholder_dates"), histogram=histogram,
+        days=tuple(sorted(d for d in found["days"] or () if d)) if "days" in found else None,
     )  # fmt: skip
 
 
