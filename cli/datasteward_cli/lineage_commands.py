@@ -1,8 +1,10 @@
 """`steward lineage`: where columns come from, what hangs on them, and lineage from SQL files."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +23,24 @@ FORMS = ("tree", "text", "json", "mermaid", "dot", "svg", "png")
 PERSON_BUDGET = 12_000
 
 
+class Moment(click.ParamType[float]):
+    """A time as ISO 8601, local when it names no zone; given as seconds since 1970."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds, or a usage error."""
+        if isinstance(value, int | float):
+            return float(value)
+        try:
+            return datetime.fromisoformat(str(value)).timestamp()
+        except (ValueError, OverflowError, OSError):
+            self.fail(f"'{value}' is no time; write it as 2026-11-21 or 2026-11-21T14:30:00+00:00.", param, ctx)
+
+
+MOMENT = Moment()
+
+
 @click.group()
 def lineage() -> None:
     """Trace columns, weigh changes and read lineage from SQL files."""
@@ -32,6 +52,7 @@ def lineage() -> None:
 @click.option("--down", is_flag=True, help="What depends on it, instead of where it comes from.")
 @click.option("--depth", type=click.IntRange(1, 50), default=10, show_default=True)
 @click.option("--rows", is_flag=True, help="Also columns that only join, filter, group or sort.")
+@click.option("--at", type=MOMENT, help="As it was then: 2026-11-21, 2026-11-21T14:30 or with a zone.")
 @click.option("--format", "form", type=click.Choice(FORMS), help="tree, or by the ending of the output file.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file.")
 @click.pass_obj
@@ -42,6 +63,7 @@ def trace_command(
     down: bool,
     depth: int,
     rows: bool,
+    at: float | None,
     form: str | None,
     output: Path | None,
 ) -> None:
@@ -51,9 +73,57 @@ def trace_command(
     direction: Literal["upstream", "downstream"] = "downstream" if down else "upstream"
     with _reading(scope) as connection:
         starts = _starts(connection, dataset, columns)
-        graph = trace(connection, starts, direction, depth=depth, include_indirect=rows)
+        graph = trace(connection, starts, direction, depth=depth, include_indirect=rows, at=at)
     chosen = form or (output.suffix.lstrip(".") if output and output.suffix.lstrip(".") in FORMS else "tree")
     _write(_draw(graph, chosen), output, is_picture=chosen == "png")
+
+
+@lineage.command("paths")
+@click.argument("source")
+@click.argument("target")
+@click.option("--direct", is_flag=True, help="Only ways on which values flow, not joins, filters and the like.")
+@click.option("--most", type=click.IntRange(1, 100), default=10, show_default=True, help="How many ways to show.")
+@click.pass_obj
+def paths_command(scope: Scope, source: str, target: str, direct: bool, most: int) -> None:
+    """Show the shortest ways from SOURCE to TARGET, each a dataset or dataset.column."""
+    from datasteward.lineage.faces.text import write_way
+    from datasteward.lineage.graph import find_paths
+
+    with _reading(scope) as connection:
+        (start, *_), (end, *_) = (_starts(connection, name, ()) for name in (source, target))
+        ways = find_paths(connection, start, end, max_paths=most, include_indirect=not direct)
+    for way in ways:
+        click.echo(write_way(way))
+    if not ways:
+        click.echo(f"no path from {start} to {end} is recorded", err=True)
+
+
+@lineage.command("events")
+@click.option("--since", type=MOMENT, default=0.0, help="Only runs that ended then or later.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Append to a file, a line each.")
+@click.option("--url", help="Post to an OpenLineage endpoint; OPENLINEAGE_API_KEY is sent as the bearer.")
+@click.option("--namespace", help="The jobs' namespace; by default the workspace folder's name.")
+@click.pass_obj
+def events_command(scope: Scope, since: float, output: Path | None, url: str | None, namespace: str | None) -> None:
+    """Write OpenLineage run events (START, then COMPLETE or FAIL) of what ran, oldest first."""
+    from datasteward.lineage.openlineage import FileTransport, HttpTransport, Transport, write_event
+    from datasteward.lineage.run_events import read_runs, report_run
+
+    if output and url:
+        raise click.UsageError("Give --output or --url, not both.")
+    transport: Transport | None = FileTransport(path=output) if output else None
+    if url:
+        transport = HttpTransport(url=url, api_key=os.environ.get("OPENLINEAGE_API_KEY"))
+    name = namespace or f"datasteward.{scope.workspace.root.name}"
+    with _reading(scope) as connection:
+        reports = [r for run in read_runs(connection, since=since) for r in report_run(connection, run, namespace=name)]
+    for report in reports:
+        event = write_event(report)
+        if transport is None:
+            click.echo(event)
+        else:
+            transport.send(event)
+    click.echo(f"{len(reports)} events{f' to {url or output}' if transport else ''}", err=True)
 
 
 @lineage.command("impact")
@@ -65,11 +135,16 @@ def impact_command(
     scope: Scope, dataset: str, columns: tuple[str, ...], change: Literal["drop", "change_type", "rename"]
 ) -> None:
     """Tell what a change of DATASET, or of some of its columns, would break."""
+    from datasteward.engine.results import ResultStore
+    from datasteward.lineage.dependents import workspace_dependents
     from datasteward.lineage.faces.text import write_impact
-    from datasteward.lineage.graph import assess_change
+    from datasteward.lineage.graph import add_dependents, assess_change
 
-    with _reading(scope) as connection:
-        impact = assess_change(connection, _starts(connection, dataset, columns), change)
+    with _opened(scope) as kept:
+        with kept.reading() as connection:
+            impact = assess_change(connection, _starts(connection, dataset, columns), change)
+        results = ResultStore(kept.state, scope.workspace.results_folder, scope.settings.results)
+        impact = add_dependents(impact, workspace_dependents(results, scope.workspace.root))
     click.echo(write_impact(impact, budget=PERSON_BUDGET))
 
 
@@ -158,13 +233,10 @@ def _reading(scope: Scope) -> "Iterator[sqlite3.Connection]":
 
 
 def _starts(connection: "sqlite3.Connection", dataset: str, columns: Sequence[str]) -> "tuple[ColumnRef, ...]":
-    from datasteward.lineage.graph import find_starts
+    from datasteward.lineage.graph import find_named, find_starts
     from datasteward.lineage.recording import explain_unknown
 
-    starts = find_starts(connection, dataset, columns)
-    if not starts and "." in dataset and not columns:
-        name, _, column = dataset.rpartition(".")
-        starts = find_starts(connection, name, [column])
+    starts = find_starts(connection, dataset, columns) if columns else find_named(connection, dataset)
     if not starts:
         raise explain_unknown(connection, dataset)
     return starts

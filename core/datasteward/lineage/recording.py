@@ -32,14 +32,14 @@ class WorkspaceLineage:
     """The lineage kept in a workspace's state database."""
 
     def __init__(self, state: StateDatabase, *, now: Callable[[], float] = time.time) -> None:
-        self._state = state
+        self.state = state
         self._now = now
         self._recorded = 0
         state.migrate(COMPONENT, SCRIPTS)
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A read snapshot for the questions in `datasteward.lineage.graph`."""
-        return self._state.connection(write=False)
+        return self.state.connection(write=False)
 
     def record(
         self,
@@ -106,7 +106,7 @@ class WorkspaceLineage:
     @contextmanager
     def writing(self) -> Iterator[LineageStore]:
         """The store inside one transaction."""
-        with self._state.connection() as connection:
+        with self.state.connection() as connection:
             yield LineageStore(connection)
 
     def now(self) -> float:
