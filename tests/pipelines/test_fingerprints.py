@@ -1,5 +1,6 @@
 """What counts as a change of an asset: rows, single columns, settings, or nothing."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -12,18 +13,23 @@ from datasteward.pipelines.loading import PipelineFiles, load_pipeline
 from datasteward.pipelines.state_model import AssetPrint
 from datasteward.pipelines.syntax import Parser
 
-PARSER = Parser()
+
+@functools.cache
+def parser() -> Parser:
+    return Parser()
+
+
 COLUMNS = (Column(name="a", type="INTEGER"), Column(name="b", type="INTEGER"), Column(name="s", type="VARCHAR"))
 
 
 def prints(sql: str) -> AssetPrint:
     asset = load_pipeline(PipelineFiles(folder="f", texts={"x.sql": sql})).assets[0]
-    query = PARSER.parse(asset, asset.body)
+    query = parser().parse(asset, asset.body)
     binder = AssetBinder(None)
     binder.add(("t",), "t", COLUMNS)
     binder.add(("u",), "u", COLUMNS)
     outputs = binder.bind(asset, asset.body, {}, has_places=True).outputs
-    return print_query(asset, query, outputs, (), PARSER)
+    return print_query(asset, query, outputs, (), parser())
 
 
 def difference(old: str, new: str) -> str:
