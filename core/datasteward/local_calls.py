@@ -119,10 +119,13 @@ def _counts(structured: Mapping[str, Any]) -> dict[str, JsonValue]:
     if isinstance(results, list):
         return {"handles": [r.get("handle") for r in results], "rows": [r.get("rows") for r in results]}
     counts: dict[str, JsonValue] = {}
-    for key in ("handle", "rows", "total", "proposal"):
+    for key in ("handle", "rows", "total"):
         value = structured.get(key)
         if isinstance(value, str | int):
             counts[key] = value
+    change = structured.get("change")
+    if isinstance(change, str):
+        counts["proposal"] = change
     return counts
 
 

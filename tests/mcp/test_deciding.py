@@ -1,10 +1,14 @@
 """A change proposed by an agent is decided by a person: in the client where it may be, in the inbox otherwise."""
 
+import json
+import select
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
@@ -113,3 +117,92 @@ async def test_a_forged_or_foreign_seal_decides_nothing(folder: Path) -> None:
         client.request("tools/call", forged)
         assert client.call("change_status", change=change, wait_seconds=0)["structuredContent"]["status"] == "waiting"
         assert client.rows("SELECT count(*) FROM orders WHERE amount = 0") == [[1]]
+
+
+async def test_the_story_of_a_change_holds_the_calls_and_the_decision(folder: Path) -> None:
+    with WireClient(folder) as client:
+        change = client.call("propose_change", sql=UPDATE)["structuredContent"]["change"]
+        other = client.call("propose_change", sql="DELETE FROM orders")["structuredContent"]["change"]
+        assert steward(folder, "changes", "reject", change, "-m", "not this table").returncode == 0
+        client.call("change_status", change=change, wait_seconds=0)
+    run = steward(folder, "log", "--change", change, "--json")
+    entries = [json.loads(line) for line in run.stdout.splitlines()]
+    assert other != change
+    assert {e["proposal"] for e in entries} == {change}
+    steps = [e.get("tool") or e["event"] for e in entries]
+    assert sorted(steps) == ["change.proposed", "change.rejected", "change_status", "propose_change"]
+
+
+async def test_a_change_decided_in_one_client_ends_the_wait_of_another_and_is_decided_once(folder: Path) -> None:
+    yes = ElicitResult(action="accept", content={"approve": True})
+    asked: list[str] = []
+    with WireClient(folder) as other:
+
+        async def answer(context: Any, params: ElicitRequestFormParams) -> ElicitResult:
+            listed = json.loads(steward(folder, "log", "--event", "change.proposed", "--json").stdout.splitlines()[-1])
+            asked.append(listed["proposal"])
+            waits = {"change": asked[0], "wait_seconds": 30}
+            asked.append(other.send("tools/call", {"name": "change_status", "arguments": waits}))
+            return yes
+
+        server = StdioServerParameters(
+            command=sys.executable, args=["-m", "datasteward_cli.main", "mcp"], cwd=str(folder)
+        )
+        async with Client(server, mode="legacy", elicitation_callback=answer) as client:
+            result = await client.call_tool("propose_change", {"sql": UPDATE})
+            assert result.structured_content["status"] == "applied"
+        seen = other.wait(asked[1], 60)["structuredContent"]
+        assert (seen["change"], seen["status"]) == (asked[0], "applied")
+        assert steward(folder, "changes", "reject", asked[0], "-m", "too late").returncode != 0
+        assert other.rows("SELECT count(*) FROM orders WHERE amount = 0") == [[3]]
+
+
+async def test_a_rejection_in_the_inbox_beats_the_yes_of_a_client_that_was_asked_before(folder: Path) -> None:
+    async def answer(context: Any, params: ElicitRequestFormParams) -> ElicitResult:
+        assert steward(folder, "changes", "reject", "c1", "-m", "inbox was first").returncode == 0
+        return ElicitResult(action="accept", content={"approve": True})
+
+    server = StdioServerParameters(command=sys.executable, args=["-m", "datasteward_cli.main", "mcp"], cwd=str(folder))
+    async with Client(server, mode="legacy", elicitation_callback=answer) as client:
+        result = await client.call_tool("propose_change", {"sql": UPDATE})
+        assert result.structured_content["status"] == "rejected", result
+        assert "inbox was first" in result.content[0].text
+        assert await zeros(client) == 1
+
+
+async def test_a_second_writer_before_the_yes_makes_it_moved_and_the_difference_is_shown(folder: Path) -> None:
+    async def answer(context: Any, params: ElicitRequestFormParams) -> ElicitResult:
+        if not asked:
+            write_from_outside(folder, "UPDATE orders SET amount = 7 WHERE id = 2")
+        asked.append(params.message)
+        return ElicitResult(action="accept", content={"approve": len(asked) == 1})
+
+    asked: list[str] = []
+    server = StdioServerParameters(command=sys.executable, args=["-m", "datasteward_cli.main", "mcp"], cwd=str(folder))
+    async with Client(server, mode="legacy", elicitation_callback=answer) as client:
+        result = await client.call_tool("propose_change", {"sql": UPDATE})
+        text = result.content[0].text
+        status = await client.call_tool("change_status", {"change": "c1", "wait_seconds": 0})
+        assert status.structured_content["status"] == "moved"
+        assert "rows of table orders have changed since the preview" in text
+        again = await client.call_tool("change_status", {"change": "c2", "wait_seconds": 0})
+        assert again.structured_content["status"] == "waiting"
+        now, earlier = again.content[0].text.split("before it moved:")
+        assert "1.5..7.0" in now and "1.5..3.0" in earlier
+        assert await zeros(client) == 1
+
+
+def write_from_outside(folder: Path, sql: str) -> None:
+    """Write as another program would, once the workspace's readers have let go of the file."""
+    deadline = time.monotonic() + 30
+    database = next(folder.glob("*.duckdb"))
+    while True:
+        try:
+            connection = duckdb.connect(str(database))
+        except duckdb.IOException:
+            assert time.monotonic() < deadline
+            select.select([], [], [], 0.2)
+            continue
+        connection.execute(sql)
+        connection.close()
+        return

@@ -154,7 +154,11 @@ def render_report(report: ChangeReport, *, with_rows: bool = True) -> str:
         lines.append("proven: the fingerprint equals the one before the change")
     if report.undone_by:
         lines.append(f"taken back by {report.undone_by}")
+    if report.status == "moved":
+        lines.append("its effect at the time of the preview:")
     lines.append(render_preview(report.preview, with_rows=with_rows))
+    if report.earlier_preview is not None:
+        lines += ["before it moved:", render_preview(report.earlier_preview, with_rows=False)]
     if report.status == "waiting":
         lines.append(f"Nothing is changed yet. Ask change_status for {report.change}; a person decides.")
     return "\n".join(lines)
