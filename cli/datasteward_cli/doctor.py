@@ -2,22 +2,21 @@
 
 import asyncio
 import importlib.util
-import os
 import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any
 
 import click
 
 from datasteward.errors import ConfigError, DatastewardError
 from datasteward_cli.app import Scope
 from datasteward_cli.exit_codes import ExitCode
+from datasteward_cli.findings import Finding, Level
+from datasteward_cli.model_check import ModelChoice, check_model
 
-Level = Literal["ok", "note", "problem"]
 MIN_FREE_BYTES = 10**9
 _OPTIONAL = {
     "anthropic": "chat and agent runs need it: pip install 'datasteward[agent]'",
@@ -30,22 +29,17 @@ _EXTENSIONS_WITHOUT = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of the report: how it stands, what was found, and how to mend it when it is not well."""
-
-    level: Level
-    subject: str
-    text: str
-    mend: str | None = None
-
-
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--model", help="Ask this model one cheap thing, to see whether it answers and calls tools.")
+@click.option("--base-url", help="Ask the server there, such as http://127.0.0.1:11434.")
 @click.pass_obj
-def doctor(scope: Scope, as_json: bool) -> int:
-    """Look at this machine and workspace; exit code 1 when something needs mending."""
-    findings = list(_examine(scope))
+def doctor(scope: Scope, as_json: bool, model: str | None, base_url: str | None) -> int:
+    """Look at this machine and workspace; exit code 1 when something needs mending.
+
+    A model is asked only when --model, --base-url or ANTHROPIC_BASE_URL names one.
+    """
+    findings = list(_examine(scope, ModelChoice(name=model, base_url=base_url)))
     if as_json:
         import json
         from dataclasses import asdict
@@ -63,19 +57,23 @@ def _render(finding: Finding) -> str:
     return f"{line}\n        → {finding.mend}" if finding.mend else line
 
 
-def _examine(scope: Scope) -> Iterator[Finding]:
+def _examine(scope: Scope, choice: ModelChoice) -> Iterator[Finding]:
     yield Finding(
         level="ok",
         subject="versions",
         text=f"datasteward {version('datasteward')}, Python {platform.python_version()}, {platform.system()}",
     )
+
+    def model(_: Scope) -> Iterator[Finding]:
+        return check_model(choice)
+
     checks: tuple[Callable[[Scope], Iterator[Finding]], ...] = (
         _workspace,
         _engine,
         _database,
         _owner,
         _sandbox,
-        _model,
+        model,
         _terminal,
         _optional,
     )
@@ -181,18 +179,6 @@ def _sandbox(scope: Scope) -> Iterator[Finding]:
             level="note",
             subject="sandbox",
             text="gate, locked settings and worker process; this system has no Landlock, the fourth layer",
-        )
-
-
-def _model(scope: Scope) -> Iterator[Finding]:
-    if os.environ.get("ANTHROPIC_API_KEY"):
-        yield Finding(level="ok", subject="model", text="ANTHROPIC_API_KEY is set")
-    else:
-        yield Finding(
-            level="note",
-            subject="model",
-            text="no ANTHROPIC_API_KEY: all works but chat and agent runs",
-            mend="export ANTHROPIC_API_KEY=…, or run steward demo, which needs none.",
         )
 
 

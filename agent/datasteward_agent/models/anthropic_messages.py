@@ -151,6 +151,8 @@ class MessagesModel:
                 base_url=endpoint.base_url or "https://api.anthropic.com",
                 max_retries=0,
                 timeout=timeout,
+                # A redirect would carry the key's header to another host.
+                http_client=anthropic.DefaultAsyncHttpxClient(timeout=timeout, follow_redirects=False),
             )
         except (ImportError, ValueError, RuntimeError, anthropic.AnthropicError) as error:
             raise ConfigError(
