@@ -40,10 +40,10 @@ def profile(
 ) -> None:
     """Show what DATASET (a table, file, result or query) really is, and what is wrong in it."""
     from datasteward.profiling.page import render_page
-    from datasteward.profiling.rendering import render_column, render_for_terminal
-    from datasteward.profiling.storing import from_json, to_json, without_sensitive_values
+    from datasteward.profiling.rendering import render_for_terminal
+    from datasteward.profiling.storing import from_json, to_json
 
-    arguments: dict[str, Any] = {"dataset": dataset, "seconds": seconds}
+    arguments: dict[str, Any] = {"dataset": dataset, "seconds": seconds, "mask": mask}
     if column:
         arguments["column"] = column
     if compare_to:
@@ -51,15 +51,12 @@ def profile(
     if contract or shows_sql:
         arguments["show"] = "contract" if contract else "sql"
     answer = call_tool(scope, "profile_data", arguments)
-    made = from_json(json.dumps(answer.structured["profile"]))
-    shown = without_sensitive_values(made) if mask else made
+    shown = from_json(json.dumps(answer.structured["profile"]))
     if html_path:
         html_path.write_text(render_page(shown, shows_values=not mask), encoding="utf-8")
         click.echo(str(html_path))
     elif as_json:
         click.echo(to_json(shown))
-    elif column and mask:
-        click.echo(render_column(shown, column, shows_values=False))
     elif column or compare_to or contract or shows_sql:
         click.echo(answer.text)
     else:

@@ -34,7 +34,7 @@ def session(tmp_path: Path) -> Session:
 def run(session: Session, **arguments: Any) -> Profile:
     import json
 
-    return from_json(json.dumps(run_profile(session, arguments, lambda *_: None)))
+    return from_json(json.dumps(run_profile(session, arguments, lambda *_: None)["profile"]))
 
 
 def test_a_file_is_profiled_by_name_with_its_quarantine_and_its_joins(session: Session, tmp_path: Path) -> None:

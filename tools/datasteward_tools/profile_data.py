@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from datasteward.engine.files import DataFile
+from datasteward.engine.jobs import statement_from_json
 from datasteward.intake.sql_text import quote_name
 from datasteward.lineage.noting import note_profile
 from datasteward.lineage.recording import RESULT_NAMESPACE, TABLE_NAMESPACE
@@ -31,6 +32,7 @@ class ProfileDataInput(ToolInput):
         description="sql: what shows and mends each finding.",
     )
     compare_to: str | None = Field(default=None, description="'previous' or another dataset.")
+    mask: bool = Field(default=False, description="Mask for people too.")
     seconds: Annotated[float, Field(gt=0, le=600)] = Field(default=60, description="Time budget.")
 
 
@@ -38,6 +40,8 @@ class ProfileDataOutput(ToolOutput):
     dataset: str
     rows: int
     columns: int
+    handle: str
+    """The result that holds the full statistics, one row a column."""
     text: str
     profile: dict[str, Any] | None = None
     """The whole profile as JSON, only for callers that are not models."""
@@ -55,17 +59,25 @@ async def profile_data(arguments: ProfileDataInput, context: ToolContext) -> Pro
     """
     services: Services = context.services
     archive = ProfileArchive(services.workspace.state_folder / "profiles")
-    made = await _make(services, arguments.dataset, arguments.seconds, context)
-    text = await asyncio.to_thread(_answer, archive, arguments, made, context.caller.is_model)
+    hides = arguments.mask or context.caller.is_model
+    made, handle = await _make(services, arguments.dataset, arguments.seconds, context, is_masked=hides)
+    text = await asyncio.to_thread(_answer, archive, arguments, made, hides)
     if arguments.compare_to and arguments.compare_to != "previous":
-        other = await _make(services, arguments.compare_to, arguments.seconds, context)
+        other, _ = await _make(services, arguments.compare_to, arguments.seconds, context, is_masked=hides)
         text = render_drift(compare(other, made))
     await asyncio.to_thread(archive.keep, made)
     whole = None if context.caller.is_model else json.loads(to_json(made))
-    return ProfileDataOutput(dataset=made.name, rows=made.rows, columns=len(made.columns), text=text, profile=whole)
+    if arguments.show == "profile" and not (arguments.column or arguments.compare_to):
+        text += f"\nFULL STATISTICS {handle}: one row a column, with findings and their SQL; FROM {handle}"
+    return ProfileDataOutput(
+        dataset=made.name, rows=made.rows, columns=len(made.columns), handle=handle, text=text, profile=whole
+    )
 
 
-async def _make(services: Services, dataset: str, seconds: float, context: ToolContext) -> Profile:
+async def _make(
+    services: Services, dataset: str, seconds: float, context: ToolContext, *, is_masked: bool
+) -> tuple[Profile, str]:
+    """The profile, masked for a model or where that was asked for, and the handle of its full statistics."""
     files = await asyncio.to_thread(services.files.listing)
     wanted = dataset.strip().strip("'\"")
     absolute = (services.workspace.root / wanted).resolve()
@@ -79,10 +91,12 @@ async def _make(services: Services, dataset: str, seconds: float, context: ToolC
         "budget_seconds": seconds,
     }
     found = await services.engine.run("profile", arguments, timeout_seconds=seconds * 2 + 30, report=context.report)
-    made = from_json(json.dumps(found))
+    made = from_json(json.dumps(found["profile"]))
+    facts = statement_from_json(found["facts"])
+    handle = await asyncio.to_thread(services.engine.results.adopt, facts, context.caller.name)
     read_file = file if file and (file.is_partitioned or made.size_bytes is not None) else None
     await asyncio.to_thread(_note, services, read_file, wanted, made)
-    return made if context.caller.is_model is False else without_sensitive_values(made)
+    return (without_sensitive_values(made) if is_masked else made), handle
 
 
 def _note(services: Services, file: DataFile | None, name: str, made: Profile) -> None:
@@ -102,7 +116,7 @@ def _note(services: Services, file: DataFile | None, name: str, made: Profile) -
         )
 
 
-def _answer(archive: ProfileArchive, arguments: ProfileDataInput, made: Profile, is_model: bool) -> str:
+def _answer(archive: ProfileArchive, arguments: ProfileDataInput, made: Profile, hides: bool) -> str:
     if arguments.compare_to == "previous":
         before = archive.latest(made.name)
         return (
@@ -111,7 +125,7 @@ def _answer(archive: ProfileArchive, arguments: ProfileDataInput, made: Profile,
             else f"There is no earlier profile of {made.name}; this one was kept."
         )
     if arguments.column:
-        return render_column(made, arguments.column, shows_values=not is_model)
+        return render_column(made, arguments.column, shows_values=not hides)
     if arguments.show == "contract":
         return draft_contract(made)
     return render_sql(made) if arguments.show == "sql" else render_for_model(made)

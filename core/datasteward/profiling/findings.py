@@ -234,7 +234,8 @@ def _spellings(facts: ColumnFacts) -> Iterator[Finding]:
         cases = " ".join(
             f"WHEN {quote_text(w)} THEN {quote_text(x.spellings[0])}" for x in slips[:5] for w in x.spellings[1:4]
         )
-        safe = not facts.profile.is_sensitive
+        is_document = facts.profile.meaning is not None and facts.profile.meaning.kind == "JSON"
+        safe = not facts.profile.is_sensitive and not is_document
         yield facts.make("misspelling", "medium", f"has {len(wrong)} rare spelling{'s' if len(wrong) > 1 else ''} close to frequent ones", rows,
                          example=f"{slips[0].spellings[1]!r} for {slips[0].spellings[0]!r}",
                          show=facts.show(f"{c} IN ({', '.join(quote_text(w) for w in wrong[:8])})") if safe else "",

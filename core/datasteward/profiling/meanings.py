@@ -144,6 +144,8 @@ def _by_rules(label: str, family: Family, filled: list[str]) -> Meaning | None:
             continue
         need = rule.need_with_hint if has_hint else rule.need
         share = sum(1 for v in filled if rule.test(v)) / len(filled)
+        if rule.kind in {"JSON", "URL"} and any(_EMAIL_INSIDE.search(v) for v in filled):
+            continue
         if share >= need and (len(filled) >= 3 or has_hint or rule.certainty > 0.95):
             confidence = rule.certainty * (1.0 if has_hint else 0.9) * (0.5 + share / 2)
             return Meaning(

@@ -1,8 +1,10 @@
 """Profiling inside a reader worker: a dataset by its name in SQL, through the gate like every query."""
 
 import json
+import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from datasteward.intake.inspect import inspect_file
 from datasteward.intake.model import Look, Overrides
 from datasteward.intake.plan import read_plan
 from datasteward.intake.sql_text import quote_name
+from datasteward.profiling.facts_table import store_facts
 from datasteward.profiling.model import OtherDataset, ProfileOptions, ProfileSource
 from datasteward.profiling.profile import profile
 from datasteward.profiling.storing import to_json
@@ -23,7 +26,7 @@ _TOLD_EVERY_SECONDS = 0.2
 
 
 def run_profile(session: "Session", arguments: Mapping[str, Any], tell: "Tell") -> Any:
-    """The profile as parsed JSON.
+    """The profile, and the stored table of its facts that waits for a handle, both as parsed JSON.
 
     Arguments: dataset (as it stands after FROM, or a whole query), path (of its file, or None), others (names of
     datasets to look for foreign keys in), sample_rows, budget_seconds, sensitive (column names). Raises `ToolError` as
@@ -56,9 +59,13 @@ def run_profile(session: "Session", arguments: Mapping[str, Any], tell: "Tell") 
             if session.prepare_by_all_lines(f"SELECT * FROM {dataset}") is None:
                 raise
             made = profile(session.cursor(), _make_source(session, dataset, path, look="all"), options, report)
-        return json.loads(to_json(made))
     finally:
         session.close_cursor(cursor)
+    name = f"draft-{secrets.token_hex(8)}-0.parquet"
+    return {
+        "profile": json.loads(to_json(made)),
+        "facts": asdict(store_facts(made, session.settings.results_folder / name)),
+    }
 
 
 def _settle_name(session: "Session", arguments: Mapping[str, Any]) -> tuple[str, str | None]:

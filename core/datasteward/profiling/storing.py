@@ -31,14 +31,22 @@ def from_json(text: str) -> Profile:
 
 
 def without_sensitive_values(profile: Profile) -> Profile:
-    """The profile for a model: no value of a sensitive column in any field."""
-    hidden = {c.name for c in profile.columns if c.is_sensitive}
+    """The profile for a model: no value of a sensitive column in any field, and none of nested values or JSON.
+
+    What a record or a document holds is not looked into field by field, so it is taken for sensitive.
+    """
+    hidden = {c.name for c in profile.columns if _hides(c)}
     if not hidden:
         return profile
     findings = tuple(replace(f, example="") if f.column in hidden else f for f in profile.findings)
     return replace(
-        profile, columns=tuple(_hide(c) if c.is_sensitive else c for c in profile.columns), findings=findings
+        profile, columns=tuple(_hide(c) if _hides(c) else c for c in profile.columns), findings=findings
     )
+
+
+def _hides(column: ColumnProfile) -> bool:
+    is_document = column.family == "nested" or (column.meaning is not None and column.meaning.kind == "JSON")
+    return column.is_sensitive or is_document
 
 
 def _hide(column: ColumnProfile) -> ColumnProfile:
