@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 from decimal import Decimal
 
 import pytest
@@ -156,3 +157,87 @@ def test_a_chart_written_into_an_answer_is_checked_point_by_point() -> None:
     values = [{"region": "North", "revenue": 1234567.8}, {"region": "South", "revenue": 1300}]
     chart = "```vega-lite\n" + json.dumps({"mark": "bar", "width": 300, "data": {"values": values}}) + "\n```\n\n[r1]"
     assert [v.status for v in check_answer(chart, ONE).verdicts] == ["backed", "not_found"]
+
+
+PAID = make_table(
+    "r1",
+    [["status", "VARCHAR"], ["orders", "BIGINT"], ["revenue", "DECIMAL(12,2)"], ["visits", "BIGINT"]],
+    [["paid", "812", "91383.00", "4000"], ["refunded", "31", "2210.50", "90"]],
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("91383.00 in paid orders [r1].", "backed"),
+        ("There is $91,383 in paid orders [r1].", "backed"),
+        ("We have 91,383 in paid orders [r1].", "backed"),
+        ("Paid orders brought 91383.00 [r1].", "backed"),
+        ("There were 91,383 paid orders [r1].", "not_found"),
+        ("Paid had 91,383 orders [r1].", "not_found"),
+        ("Visits came to 91,383.00 in paid orders [r1].", "not_found"),
+        ("91384.00 in paid orders [r1].", "not_found"),
+        ("Refunded orders brought 91383.00 [r1].", "not_found"),
+        ("4,000 in paid revenue [r1].", "not_found"),
+        ("4,000 in paid orders [r1].", "not_found"),
+        ("Paid revenue was 812 [r1].", "not_found"),
+    ],
+)
+def test_a_count_named_beside_an_amount_does_not_claim_it(text: str, status: str) -> None:
+    assert only(text, MemoryResults(tables={"r1": PAID})).status == status
+
+
+CHART = '```vega-lite\n{"values":['
+HOSTILE = {
+    "pairs": "1," * 10_000,
+    "digits": "1" * 20_000,
+    "figures": "1 " * 10_000,
+    "groups": "11," * 6_666,
+    "versions": "111." * 5_000,
+    "exponents": "1e9999 is 5 orders. " * 1_000,
+    "zeros": "about 1" + "0" * 19_000,
+    "pipes": "|" * 20_000,
+    "rule": "a|b\n|--" + " " * 19_000 + "x",
+    "table": "|" + "a|" * 3_000 + "\n|" + "--|" * 3_000 + "\n|" + "1|" * 2_500,
+    "fences": "`" * 20_000,
+    "lone fences": "```a\n~~~\n" * 2_200,
+    "spaces": " " * 20_000,
+    "brackets": "[" * 10_000 + "]" * 10_000,
+    "links": "](" * 10_000,
+    "nested json": CHART + "[" * 19_000 + "\n```",
+    "chart": CHART + "{" + ",".join(f'"a{i}":{i}' for i in range(1_500)) + "}]}\n```",
+    "years": "2024 " * 4_000,
+    "months": "May 5 " * 3_300,
+    "labels": "Shop 1 " * 2_800,
+    "columns": "revenue 5 " * 2_000,
+    "sentences": "Shop 1 had 5. " * 1_400,
+    "abbreviations": "5 vs. 6 " * 2_500,
+    "cues": "average total share 7.13 " * 800,
+}
+
+
+@pytest.fixture(scope="module")
+def six() -> MemoryResults:
+    rows = [[f"Shop {i}", str(i * 37 % 9973), f"{i * 13.37:.2f}", f"{i % 50}.5"] for i in range(200)]
+    columns = [["shop", "VARCHAR"], ["orders", "BIGINT"], ["revenue", "DOUBLE"], ["visits", "DOUBLE"]]
+    return MemoryResults(tables={f"r{i}": make_table(f"r{i}", columns, rows) for i in range(1, 7)})
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_text_is_checked_within_a_bound(name: str, six: MemoryResults) -> None:
+    text = HOSTILE[name]
+    started = time.process_time()
+    report = check_answer(text, six)
+    assert time.process_time() - started < 2.0, "a second where it was measured, two for slow machines"
+    assert isinstance(report, EvidenceReport)
+
+
+def test_what_is_left_out_for_time_is_told(six: MemoryResults) -> None:
+    report = check_answer("5 " * 3_000, six)
+    assert report.cuts[0] == "the answer: only its first 2,000 figures were checked"
+    report = check_answer("Shop 1 had 5 orders. " * 20, six, ScanLimits(work=2_000))
+    left_out = [v for v in report.verdicts if v.status == "not_checkable"]
+    assert left_out and "too long" in (left_out[0].reason or "")
+    assert report.cuts == (
+        f"the answer: {len(left_out)} of {len(report.verdicts)} figures were left out, it would take too long",
+    )

@@ -1,7 +1,8 @@
 """The check of an answer: every figure against the results it cites, or all at hand, with its ground."""
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from datasteward.evidence.comparing import factors, matching_rows
@@ -18,7 +19,8 @@ from datasteward.evidence.model import (
 )
 from datasteward.evidence.pairing import is_time_column, row_before
 from datasteward.evidence.passages import Passage, citations_in, find_number_words, split_passages
-from datasteward.evidence.setting import Setting, find_columns, find_keys
+from datasteward.evidence.scenes import Scenes
+from datasteward.evidence.setting import Setting, says
 
 _EXTREME_HIGH = re.compile(
     r"(?<!second )(?<!second-)(?<!third )(?<!third-)(?<!next )\b(?:highest|largest|biggest|maximum|peak)\b", re.I
@@ -30,13 +32,14 @@ _EXTREME_LOW = re.compile(
 
 NEIGHBOURS = 12
 """How many figures on either side are taken into account."""
+TOO_MUCH = "not looked at: checking the whole answer would take too long"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bench:
     """The results in play for one figure."""
 
-    text: str
+    scenes: Scenes
     passage: Passage
     figure: Figure
     neighbours: tuple[Figure, ...]
@@ -57,10 +60,13 @@ def check_answer(text: str, results: ResultsReader, limits: ScanLimits | None = 
     body = text[: limits.text_characters]
     cited = citations_in(body)
     indexes, unknown = _read_results(results, cited, limits)
-    figures = find_figures(body)
+    figures = find_figures(body, limits.figures + 1)
     if len(figures) > limits.figures:
-        cuts.append(f"the answer: {limits.figures:,} of {len(figures):,} figures were checked")
-    verdicts = tuple(_judge_all(body, figures[: limits.figures], indexes))
+        cuts.append(f"the answer: only its first {limits.figures:,} figures were checked")
+    verdicts = tuple(_judge_all(Scenes(text=body), figures[: limits.figures], indexes, limits))
+    left_out = sum(v.reason == TOO_MUCH for v in verdicts)
+    if left_out:
+        cuts.append(f"the answer: {left_out:,} of {len(verdicts):,} figures were left out, it would take too long")
     return EvidenceReport(
         text=text,
         verdicts=verdicts,
@@ -95,29 +101,35 @@ def _read_results(
     return indexes, tuple(unknown)
 
 
-def _judge_all(text: str, figures: tuple[Figure, ...], indexes: dict[str, ResultIndex]) -> Iterable[Verdict]:
-    passages = split_passages(text)
-    at = 0
-    groups: list[tuple[Passage, list[Figure]]] = [(p, []) for p in passages]
-    for figure in figures:
-        while at < len(passages) and passages[at].end <= figure.start:
-            at += 1
-        if at < len(passages) and passages[at].start <= figure.start:
-            groups[at][1].append(figure)
-    for passage, inside in groups:
-        row = (
-            [f for f in figures if passage.context_start <= f.start < passage.context_end]
-            if passage.kind == "cell"
-            else inside
-        )
+def _judge_all(
+    scenes: Scenes, figures: tuple[Figure, ...], indexes: dict[str, ResultIndex], limits: ScanLimits
+) -> Iterable[Verdict]:
+    for passage, row, inside in _group(split_passages(scenes.text), figures):
+        places = {id(f): place for place, f in enumerate(row)}
         for figure in inside:
-            place = row.index(figure)
+            if scenes.work > limits.work:
+                yield Verdict(figure=figure, status="not_checkable", reason=TOO_MUCH)
+                continue
+            place = places[id(figure)]
             near = row[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1]
-            yield _judge(text, passage, figure, tuple(near), indexes)
+            yield _judge(scenes, passage, figure, near, indexes)
+
+
+def _group(
+    passages: tuple[Passage, ...], figures: tuple[Figure, ...]
+) -> Iterator[tuple[Passage, tuple[Figure, ...], tuple[Figure, ...]]]:
+    """Each passage with the figures of its context (a cell's row) and those inside it."""
+    starts = [f.start for f in figures]
+    for passage in passages:
+        inside = figures[bisect_left(starts, passage.start) : bisect_left(starts, passage.end)]
+        low = passage.context_start if passage.kind == "cell" else passage.start
+        high = passage.context_end if passage.kind == "cell" else passage.end
+        if inside:
+            yield passage, figures[bisect_left(starts, low) : bisect_left(starts, high)], inside
 
 
 def _judge(
-    text: str, passage: Passage, figure: Figure, row: tuple[Figure, ...], indexes: dict[str, ResultIndex]
+    scenes: Scenes, passage: Passage, figure: Figure, row: tuple[Figure, ...], indexes: dict[str, ResultIndex]
 ) -> Verdict:
     if figure.skip_reason is not None:
         return Verdict(figure=figure, status="not_checkable", reason=figure.skip_reason)
@@ -126,13 +138,20 @@ def _judge(
     for handles in (passage.citations, passage.paragraph_citations):
         chosen = tuple(indexes[h] for h in handles if h in indexes)
         if (handles and missing is None) or chosen:
-            bench = _Bench(text=text, passage=passage, figure=figure, neighbours=others, indexes=chosen, is_cited=True)
+            bench = _Bench(
+                scenes=scenes, passage=passage, figure=figure, neighbours=others, indexes=chosen, is_cited=True
+            )
             verdict = _judge_on(bench)
             if verdict.status != "not_found":
                 return verdict
             missing = missing or verdict
     bench = _Bench(
-        text=text, passage=passage, figure=figure, neighbours=others, indexes=tuple(indexes.values()), is_cited=False
+        scenes=scenes,
+        passage=passage,
+        figure=figure,
+        neighbours=others,
+        indexes=tuple(indexes.values()),
+        is_cited=False,
     )
     if missing is None:
         return _judge_on(bench)
@@ -184,27 +203,7 @@ def _judge_on(bench: _Bench) -> Verdict:
 
 
 def _set(bench: _Bench, index: ResultIndex) -> Setting:
-    passage, text = bench.passage, bench.text
-    context = text[passage.context_start : passage.context_end]
-    around = (*bench.neighbours, bench.figure)
-    keys = find_keys(index, text, around)
-    labels = index.find_labels(context, passage.context_start)
-    spans = {(k.start, k.end) for k in keys}
-    labels = [h for h in labels if not any(s <= h.start and h.end <= e for s, e in spans)] + keys
-    claimed = {(f.start, f.end) for f in bench.neighbours if any(h.start <= f.start and f.end <= h.end for h in labels)}
-    if passage.kind == "cell":
-        columns = find_columns(index, passage.heading or "", 0, [])
-    else:
-        columns = find_columns(index, text[passage.start : passage.end], passage.start, labels)
-    return Setting(
-        text=text,
-        passage=passage,
-        figure=bench.figure,
-        neighbours=tuple(n for n in bench.neighbours if (n.start, n.end) not in claimed and n.skip_reason is None),
-        labels=tuple(sorted(labels, key=lambda h: (h.start, h.column))),
-        column_hits=columns,
-        key_columns=frozenset((*index.label_columns, *index.years, *(n.index for n in index.numbers if n.is_key))),
-    )
+    return bench.scenes.set_figure(index, bench.passage, bench.figure, bench.neighbours)
 
 
 def _judge_key(bench: _Bench, settings: list[tuple[ResultIndex, Setting]]) -> Verdict | None:
@@ -250,7 +249,7 @@ def _rows_of_role(index: ResultIndex, setting: Setting, column: int, rows: froze
         setting.role == "base"
         and not is_told
         and len(rows) == 1
-        and not setting.bases()
+        and not setting.bases
         and is_time_column(index, column)
     ):
         before = row_before(index, column, next(iter(rows)))
@@ -265,6 +264,21 @@ def _find_cell(ground: Ground) -> CellReference | None:
         for row in matching_rows(figure, column, ground.rows, setting.direction, is_named=is_named):
             if _is_extreme_as_said(setting, column, row, ground.rows):
                 return ground.index.cell(row, column.index)
+    return _find_unnamed_cell(ground)
+
+
+def _find_unnamed_cell(ground: Ground) -> CellReference | None:
+    """The same value in a column of amounts, where the sentence names a count near the figure but not for it."""
+    index, setting, figure = ground.index, ground.setting, ground.setting.figure
+    if not setting.is_loosely_bound(frozenset(n.index for n in index.numbers if n.is_integral)):
+        return None
+    others = setting.named_columns - setting.bound_columns - index.key_columns
+    for column in index.numbers:
+        if column.is_integral or column in ground.columns or (others and column.index not in others):
+            continue
+        for row in matching_rows(figure, column, ground.rows, 0, is_named=False):
+            if figure.decimals > 0 or column.values[row] * column.scale == figure.value:
+                return index.cell(row, column.index)
     return None
 
 
@@ -285,9 +299,9 @@ def _is_extreme_as_said(setting: Setting, column: NumericColumn, row: int, rows:
     if rows is not None or setting.passage.kind == "cell" or len(setting.neighbours) > 0:
         return True
     words = setting.words
-    if _EXTREME_HIGH.search(words) and not _EXTREME_LOW.search(words):
+    if says(_EXTREME_HIGH, words) and not says(_EXTREME_LOW, words):
         return column.values[row] == column.ordered[-1][0]
-    if _EXTREME_LOW.search(words) and not _EXTREME_HIGH.search(words):
+    if says(_EXTREME_LOW, words) and not says(_EXTREME_HIGH, words):
         return column.values[row] == column.ordered[0][0]
     return True
 

@@ -13,7 +13,7 @@ from datasteward.evidence.comparing import agrees
 from datasteward.evidence.index import GENERIC, NumericColumn, ResultIndex, stem
 from datasteward.evidence.model import CellReference, Figure, Formula
 from datasteward.evidence.pairing import Pair, find_pairs
-from datasteward.evidence.setting import Setting
+from datasteward.evidence.setting import Setting, says
 
 _TOTAL = re.compile(
     r"\b(?:total\w*|sum\w*|altogether|overall|in all|combined|together|all|across|entire|whole|grand|adds? up|both|cumulative\w*|aggregate)\b",
@@ -78,22 +78,22 @@ def _candidates(ground: Ground, figure: Figure, words: str) -> Iterator[Derivati
     if figure.unit in ("plain", "currency"):
         yield from _counts(ground)
         yield from _aggregates(ground, words)
-        if _CHANGE.search(words) or _SPREAD.search(words):
+        if says(_CHANGE, words) or says(_SPREAD, words):
             yield from _differences(ground, words)
-        if _PER.search(words):
+        if says(_PER, words):
             yield from _ratios(ground, factor=Decimal(1))
     elif figure.unit == "percent":
-        if _SHARE.search(words):
+        if says(_SHARE, words):
             yield from _shares(ground, words)
             yield from _ratios(ground, factor=HUNDRED)
             yield from _parts(ground)
-        if _CHANGE.search(words):
+        if says(_CHANGE, words):
             yield from _growths(ground)
-        if _MEAN.search(words):
+        if says(_MEAN, words):
             yield from _percent_means(ground)
     elif figure.unit == "points":
         yield from _points(ground)
-    elif figure.unit == "times" and _TIMES.search(words):
+    elif figure.unit == "times" and says(_TIMES, words):
         for pair in find_pairs(ground.index, ground.setting, ground.columns, ground.rows):
             yield from _quotient(pair, Decimal(1), "ratio")
         yield from _ratios(ground, factor=Decimal(1))
@@ -122,20 +122,21 @@ def _counts(ground: Ground) -> Iterator[Derivation]:
 
 def _aggregates(ground: Ground, words: str) -> Iterator[Derivation]:
     """Sum, mean and median of a column, over all rows or those that the sentence's keys choose."""
-    if ground.index.cut is not None:
+    is_sum = says(_TOTAL, words) or ground.rows is not None
+    if ground.index.cut is not None or not (is_sum or says(_MEAN, words) or says(_MEDIAN, words)):
         return
     for column in ground.columns:
         values = _values(ground, column)
         if len(values) < 2:
             continue
-        total = sum(values, Decimal(0))
+        total = column.total if ground.rows is None else sum(values, Decimal(0))
         where = f"{column.name} of {ground.index.handle}" + ("" if ground.rows is None else f" over {len(values)} rows")
-        if _TOTAL.search(words) or ground.rows is not None:
+        if is_sum:
             yield _derive(total * column.scale, "sum", (), f"sum of {where} = {_plain(total)}")
-        if _MEAN.search(words):
+        if says(_MEAN, words):
             mean = total / len(values)
             yield _derive(mean * column.scale, "mean", (), f"mean of {where} = {_plain(mean)}")
-        if _MEDIAN.search(words):
+        if says(_MEDIAN, words):
             middle = _median(sorted(values))
             yield _derive(middle * column.scale, "median", (), f"median of {where} = {_plain(middle)}")
 
@@ -165,7 +166,7 @@ def _differences(ground: Ground, words: str) -> Iterator[Derivation]:
         if delta is not None:
             text = f"{pair.left_cell.describe()} − {pair.right_cell.describe()} = {_plain(pair.left - pair.right)}"
             yield _derive(delta * pair.scale, "difference", pair.cells, text)
-    if _SPREAD.search(words) and ground.rows is None:
+    if says(_SPREAD, words) and ground.rows is None:
         for column in ground.columns:
             if len(column.ordered) > 1:
                 (low, a), (high, b) = column.ordered[0], column.ordered[-1]
@@ -214,9 +215,7 @@ def _shares(ground: Ground, words: str) -> Iterator[Derivation]:
             continue
         rows = ground.rows
         if rows is None:
-            ends = [column.ordered[-1][1]] * bool(_HIGH.search(words)) + [column.ordered[0][1]] * bool(
-                _LOW.search(words)
-            )
+            ends = [column.ordered[-1][1]] * bool(says(_HIGH, words)) + [column.ordered[0][1]] * bool(says(_LOW, words))
             rows = frozenset(ends[:1])
         part = [r for r in sorted(rows) if r in column.values]
         if not part:

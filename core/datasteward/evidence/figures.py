@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 
 from datasteward.evidence.dates import find_dates
 from datasteward.evidence.model import Figure, Leaning, Unit
 from datasteward.evidence.passages import find_masked
 
 _GROUPED = r"\d{1,3}(?:(?P<mark>[,.'’\u00a0\u202f ])\d{3})(?:(?P=mark)\d{3})*(?!\d)(?:[.,]\d+)?"
-_INDIAN = r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?"
+_INDIAN = r"\d{1,2}(?:,\d{2}){1,8},\d{3}(?:\.\d+)?"
 _NUMBER = re.compile(rf"{_INDIAN}|{_GROUPED}|\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?|\.\d+")
 _CURRENCIES = {"$": "usd", "€": "eur", "£": "gbp", "¥": "jpy", "₹": "inr"}
 _CODES = "USD|EUR|GBP|JPY|INR|CHF|CAD|AUD|CNY|SEK|NOK|DKK|PLN|BRL|US\\$|dollars?|euros?|pounds?"
@@ -47,6 +48,8 @@ _OVER = re.compile(r"\b(?:over|more than|above|at least|just over|exceed(?:s|ed|
 _UNDER = re.compile(r"\b(?:nearly|almost|just under|under|below|less than|fewer than|up to|not quite)\s*$", re.I)
 _COMMA_DECIMAL = re.compile(r"\d\.\d{3},\d|(?<![\d,.])\d+,(?:\d{1,2}|\d{4,})(?![\d,])")
 _POINT_DECIMAL = re.compile(r"\d,\d{3}\.\d|(?<![\d,.])\d+\.(?:\d{1,2}|\d{4,})(?![\d.])")
+MOST_DIGITS = 60
+"""A longer run of digits, and an exponent beyond 99, is no measurement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +66,11 @@ class _Suffix:
     currency: str | None
 
 
-def find_figures(text: str) -> tuple[Figure, ...]:
+def find_figures(text: str, most: int | None = None) -> tuple[Figure, ...]:
     """The figures of `text` by position: numbers, percentages, money, multiples, years and dates.
 
     Code, SQL, links, handles, ordinals, list numbers and version numbers are not figures; identifiers, clock times
-    and choices such as "top 5" are, with `skip_reason`. Numbers written in words are not found.
+    and choices such as "top 5" are, with `skip_reason`. Numbers written in words are not found. With `most`, only the first so many.
     """
     masked = find_masked(text)
     figures = [
@@ -80,8 +83,8 @@ def find_figures(text: str) -> tuple[Figure, ...]:
     rest = "".join(characters)
     is_comma = bool(_COMMA_DECIMAL.search(rest)) and not re.search(r"\d,\d{3}\.\d", rest)
     is_sure = is_comma or bool(_POINT_DECIMAL.search(rest))
-    figures.extend(_find_numbers(text, rest, is_comma=is_comma, is_sure=is_sure))
-    return tuple(sorted(figures, key=lambda f: f.start))
+    figures.extend(islice(_find_numbers(text, rest, is_comma=is_comma, is_sure=is_sure), most))
+    return tuple(sorted(figures, key=lambda f: f.start)[:most])
 
 
 def _find_numbers(text: str, rest: str, *, is_comma: bool, is_sure: bool) -> Iterator[Figure]:
@@ -110,8 +113,12 @@ def _is_label_digit(rest: str, start: int, end: int) -> bool:
 
 
 def _readings(digits: str, *, is_comma: bool, is_sure: bool) -> list[_Reading]:
+    if len(digits) > MOST_DIGITS:
+        return []
     digits = re.sub(r"['’\u00a0\u202f ]", "", digits)
     if "e" in digits.lower():
+        if len(re.split("[eE][+-]?0*", digits)[1]) > 2:
+            return []
         return [_Reading(value=Decimal(digits), decimals=max(0, -int(Decimal(digits).as_tuple().exponent)))]
     point = _as_decimal(digits, decimal=".", group=",")
     comma = _as_decimal(digits, decimal=",", group=".")

@@ -2,7 +2,7 @@
 
 import bisect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import islice
@@ -110,6 +110,10 @@ class ResultIndex:
     years: dict[int, dict[int, list[int]]]
     name_words: tuple[tuple[str, ...], ...]
     literals: frozenset[Decimal]
+    label_heads: dict[str, int]
+    """The first word of every label, with the most words that a label of it has."""
+    key_columns: frozenset[int]
+    """Columns that tell rows apart rather than measure."""
     cut: str | None
 
     def cell(self, row: int, column: int) -> CellReference:
@@ -128,7 +132,8 @@ class ResultIndex:
         position = 0
         while position < len(words):
             step = 1
-            for size in range(min(_MAX_LABEL_WORDS, len(words) - position), 0, -1):
+            longest = self.label_heads.get(words[position].group().casefold(), 0)
+            for size in range(min(longest, len(words) - position), 0, -1):
                 start, end = words[position].start(), words[position + size - 1].end()
                 hits = self._labels_at(
                     text[start:end], " ".join(w.group().casefold() for w in words[position : position + size])
@@ -206,6 +211,8 @@ def index_result(table: ResultTable, limits: ScanLimits) -> ResultIndex:
         years=years,
         name_words=tuple(name_words(c.name) for c in table.columns),
         literals=_literals(table.sql),
+        label_heads=_find_heads(labels),
+        key_columns=frozenset((*label_columns, *years, *(n.index for n in numbers if n.is_key))),
         cut=f"{table.handle}: {len(rows):,} of {table.row_count:,} rows were scanned"
         if len(rows) < table.row_count
         else None,
@@ -284,6 +291,14 @@ def _index_numbers(index: int, column: TableColumn, cells: Sequence[str | None])
         scale=Decimal(10) ** next((_NAME_SCALES[w] for w in words if w in _NAME_SCALES), 0),
         currency=next((w for w in words if w in _CURRENCY_NAMES), None),
     )
+
+
+def _find_heads(labels: Iterable[str]) -> dict[str, int]:
+    heads: dict[str, int] = {}
+    for label in labels:
+        words = label.split(" ")
+        heads[words[0]] = max(len(words), heads.get(words[0], 0))
+    return heads
 
 
 def _literals(sql: str) -> frozenset[Decimal]:

@@ -162,8 +162,10 @@ class EvidenceReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanLimits:
-    """How much of each result is read; what is over is told in the report."""
+    """How much of each result is read and how much work is done; what is over is told in the report."""
 
     cells: int = 400_000
     figures: int = 2_000
+    work: int = 1_100_000
+    """Steps of a few microseconds for all figures together, so that a check ends in proportion to its text."""
     text_characters: int = 200_000

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from datasteward.evidence.index import GENERIC, LabelHit, NumericColumn, ResultIndex
 from datasteward.evidence.model import CellReference
-from datasteward.evidence.setting import Setting
+from datasteward.evidence.setting import Setting, says
 
 _TIME_NAMES = {"date", "day", "week", "month", "quarter", "year", "period", "time", "hour"}
 _BEFORE_NAMES = {
@@ -116,7 +116,7 @@ def _narrow(hit: LabelHit, others: list[LabelHit]) -> int | None:
 
 
 def _compare(index: ResultIndex, setting: Setting, column: int, rows: list[tuple[LabelHit, int]]) -> Iterator[_Rows]:
-    bases = setting.bases()
+    bases = setting.bases
     against = [row for hit, row in rows if hit in bases]
     subjects = [row for hit, row in rows if hit not in bases]
     if against and subjects:
@@ -128,7 +128,7 @@ def _compare(index: ResultIndex, setting: Setting, column: int, rows: list[tuple
     ordered = [row for _, row in rows]
     if is_time_column(index, column):
         ordered = [row for _, row in sorted(((_time_key(index, column, r), r) for r in ordered), reverse=True)]
-    is_ordered = not _LOOSE.search(setting.words)
+    is_ordered = not says(_LOOSE, setting.words)
     for i, left in enumerate(ordered[:6]):
         for right in ordered[i + 1 : 7]:
             yield _Rows(left=left, right=right, is_ordered=is_ordered)

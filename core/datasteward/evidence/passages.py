@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 CITATION = re.compile(r"\[\s*(r[1-9]\d{0,17}(?:\s*[,;]\s*r[1-9]\d{0,17})*)\s*(?:[:|][^\]\n]{0,80})?\]", re.I)
-_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.M | re.S)
+_FENCE = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)[ \t]*+([\w-]*+)[^\n]*+\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.M | re.S)
 _NOISE = re.compile(
-    r"`[^`\n]+`|https?://\S+|(?<!\S)\S{1,80}@\S{1,80}\.\w{1,20}|!?\]\([^)\n]*\)|\b[rcp]\d+\b|^[ \t]*(?:[-*+][ \t]+)?\d+[.)][ \t]|"
-    r"\b(?!\d{1,2}\.\d{1,2}\.(?:19|20)\d\d\b)(?!\d{1,3}(?:\.\d{3})+\b)v?\d+\.\d+\.\d+(?:[-+.]\w+)*\b(?!,)|\bv\d+(?:\.\d+)*\b|(?<![\w./-])(?:[\w.-]{1,60}/){1,12}[\w.-]{0,60}\.\w{1,8}|"
+    r"`[^`\n]+`|https?://\S+|(?<!\S)\S{1,80}@\S{1,80}\.\w{1,20}|!?\]\([^)\n]{0,500}\)|\b[rcp]\d+\b|^[ \t]*(?:[-*+][ \t]+)?\d+[.)][ \t]|"
+    r"\b(?!\d{1,2}\.\d{1,2}\.(?:19|20)\d\d\b)(?!\d{1,3}\.\d{3}\b)v?\d+\.\d+\.\d+(?:[-+.]\w+)*\b(?!,)|\bv\d+(?:\.\d+)*\b|(?<![\w./-])(?:[\w.-]{1,60}/){1,12}[\w.-]{0,60}\.\w{1,8}|"
     r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b(?=[0-9a-f]{0,64}[a-f])(?=[0-9a-f]{0,64}\d)[0-9a-f]{10,64}\b|"
     r"<[^>\n]{1,200}>|(?<![\w-])(?=[A-Z-]{2,40}\d)[A-Z]{2,20}-[A-Z0-9-]{1,40}\b",
     re.M,
@@ -23,7 +23,7 @@ _ABBREVIATION = re.compile(
     r"\b(?:vs|e\.g|i\.e|approx|ca|no|st|dr|mr|ms|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|Mio|Mrd|incl|excl)\.$",
     re.I,
 )
-_TABLE_RULE = re.compile(r"^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*)*\|?[ \t]*$")
+_TABLE_RULE = re.compile(r"^[ \t]*+\|?+[ \t]*+:?+-{2,}+:?+[ \t]*+(?:\|[ \t]*+:?+-{2,}+:?+[ \t]*+)*+\|?+[ \t]*+$")
 _OBJECT = re.compile(r"\{[^{}]*\}")
 _PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*("(?:[^"\\]|\\.)*"|[^,}\s]+)')
 _NUMBER_WORDS = re.compile(
@@ -127,11 +127,24 @@ def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
     position = 0
     fences = [m.span() for m in _FENCE.finditer(text)]
     for start, end in [*fences, (len(text), len(text))]:
-        for match in re.finditer(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+", text[position:start]):
-            yield position + match.start(), position + match.end()
+        yield from _written_lines(text, position, start)
         if end > start:
             yield start, end
         position = end
+
+
+def _written_lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Spans of consecutive lines that are not blank."""
+    first = position = start
+    for line in text[start:end].split("\n"):
+        stop = min(end, position + len(line) + 1)
+        if not line.strip():
+            if first < position:
+                yield first, position
+            first = stop
+        position = stop
+    if first < position:
+        yield first, position
 
 
 def _paragraph_passages(text: str, start: int, end: int, cited: tuple[str, ...]) -> Iterator[Passage]:
@@ -176,7 +189,7 @@ def _whole_sentences(text: str, start: int, end: int, cited: tuple[str, ...]) ->
     body, position = text[start:end].replace("\n", " "), 0
     for match in [*_SENTENCE_END.finditer(body), None]:
         stop = len(body) if match is None else match.end()
-        if match is not None and _ABBREVIATION.search(body[position : match.start()]):
+        if match is not None and _ABBREVIATION.search(body[max(position, match.start() - 12) : match.start()]):
             continue
         yield Passage(
             kind="prose",
@@ -232,10 +245,11 @@ def _chart_passages(text: str, offset: int, fence: re.Match[str], cited: tuple[s
         return
     try:
         json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     values = body.find('"values"')
     for point in _OBJECT.finditer(body, values, body.find("]", values)) if values >= 0 else ():
+        is_long = point.end() - point.start() > LONGEST_PASSAGE
         for pair in _PAIR.finditer(point.group()):
             start = inner + point.start()
             yield Passage(
@@ -244,7 +258,7 @@ def _chart_passages(text: str, offset: int, fence: re.Match[str], cited: tuple[s
                 end=start + pair.end(2),
                 citations=(),
                 paragraph_citations=cited,
-                context_start=start,
-                context_end=inner + point.end(),
+                context_start=start + pair.start(2) if is_long else start,
+                context_end=start + pair.end(2) if is_long else inner + point.end(),
                 heading=pair.group(1),
             )

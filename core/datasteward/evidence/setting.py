@@ -1,9 +1,10 @@
 """What the words around a figure say about it: which rows and columns it speaks of, and which way it points."""
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -26,6 +27,7 @@ _BASE = re.compile(
     r"\s+(?:(?:that|those)\s+(?:of|in)\s+)?(?:in\s+|for\s+)?(?:the\s+)?[\"“*]*$",
     re.I,
 )
+_PHRASE = re.compile(r"[\s*_]*(?:in|of)\s+(?:[\w'-]+\s+){1,2}", re.I)
 _JOINED = re.compile(
     r"^[\s*\"”']*(?:,|and|&|plus|or|,\s*and|/|\+|to|through|with|versus|vs\.?)[\s*\"“]*(?:the\s+|in\s+)?$", re.I
 )
@@ -39,6 +41,7 @@ DOWN = re.compile(
 )
 
 
+LONGEST_TURN = 60
 Role = Literal["base", "subject", "none"]
 
 
@@ -112,7 +115,7 @@ class Setting:
 
     def _of_role(self, hits: list[LabelHit]) -> list[LabelHit]:
         """Of the two labels of a comparison the one on the figure's side, unless one is attached to the figure."""
-        bases = [h for h in hits if h in self.bases()]
+        bases = [h for h in hits if h in self.bases]
         subjects = [h for h in hits if h not in bases]
         after = [h for h in hits if h.start >= self.figure.end]
         if self.role == "none" or not bases or not subjects or (after and self.is_attached(after[0])):
@@ -210,6 +213,19 @@ class Setting:
                 return hit
         return None
 
+    def is_loosely_bound(self, integral: frozenset[int]) -> bool:
+        """True when only columns of whole numbers (`integral`) are named near the figure, and hardly as what it is.
+
+        As in "91383.00 in paid orders": it has decimals or is money, or the name is the noun of a phrase of its own.
+        """
+        bound = self.bound_columns
+        if self.passage.kind == "cell" or not bound or not bound <= integral:
+            return False
+        is_no_count = (self.figure.decimals > 0 and self.figure.scale == 1) or self.figure.unit == "currency"
+        own = self._following_column(self.figure)
+        phrase = self.text[self.figure.end : own.start] if own is not None else ""
+        return is_no_count or bool(_PHRASE.fullmatch(phrase))
+
     @property
     def named_columns(self) -> frozenset[int]:
         """Every column named in the passage."""
@@ -226,8 +242,9 @@ class Setting:
         near = _way(
             self.text[start : self.figure.start] if self.passage.kind == "prose" else self.words, is_first=False
         )
-        return near or _way(self.words[: max(0, self.figure.start - self.passage.start)], is_first=False)
+        return near or _way_before(self.words, max(0, self.figure.start - self.passage.start))
 
+    @cached_property
     def bases(self) -> tuple[LabelHit, ...]:
         """The labels that a comparison in the passage is made against."""
         low = self.passage.context_start
@@ -239,6 +256,26 @@ def _is_joined(text: str) -> bool:
         bool(re.fullmatch(r"\s*(?:[\w%$€£'-]+\s+){0,2}(?:,|and|, and|versus|vs\.?)?\s*(?:[\w$€£]+\s+){0,1}", text))
         and "." not in text
     )
+
+
+@lru_cache(maxsize=512)
+def says(cue: re.Pattern[str], words: str) -> bool:
+    """Whether a cue stands in a passage's words; asked for every figure in it, searched once."""
+    return cue.search(words) is not None
+
+
+@lru_cache(maxsize=64)
+def _turns(cue: re.Pattern[str], words: str) -> tuple[int, ...]:
+    return tuple(m.end() for m in cue.finditer(words))
+
+
+def _way_before(words: str, stop: int) -> int:
+    """The way of the last word of rise or fall that ends before `stop`."""
+    up, down = (bisect_right(_turns(cue, words), stop) for cue in (UP, DOWN))
+    if not up and not down:
+        return 0
+    last = max([*_turns(UP, words)[:up][-1:], *_turns(DOWN, words)[:down][-1:]])
+    return _way(words[max(0, last - LONGEST_TURN) : min(stop, last + LONGEST_TURN)], is_first=False)
 
 
 def _way(text: str, *, is_first: bool) -> int:
