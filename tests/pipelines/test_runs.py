@@ -43,6 +43,7 @@ def test_a_comment_a_format_and_a_header_note_run_nothing(shop: PipelineWorkspac
     assert actions(shop.plan()) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sql", "reason"),
     [
@@ -123,6 +124,7 @@ def test_over_the_threshold_nothing_is_published_and_those_behind_are_skipped(sh
     assert "failed before: staging.stg_orders was not published" in plan.running[0].reasons[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "published"),
     [
@@ -166,6 +168,7 @@ def test_an_approved_plan_is_refused_when_files_or_state_moved(shop: PipelineWor
     assert "it was published since" in str(shop.run(plan).moved)
 
 
+@pytest.mark.slow
 def test_a_view_and_a_table_take_each_others_place(shop: PipelineWorkspace) -> None:
     shop.write({"marts/ids.sql": "/* @asset materialize: view */ SELECT id FROM staging.stg_orders"})
     shop.run()
@@ -263,6 +266,7 @@ def test_an_append_takes_each_file_of_a_glob_once(shop: PipelineWorkspace) -> No
         shop.plan()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("drift", "expected"),
     [("evolve", ["id", "day", "amount", "extra"]), ("discard", ["id", "day", "amount"]), ("freeze", None)],
@@ -290,6 +294,7 @@ def test_an_empty_source_publishes_an_empty_table(shop: PipelineWorkspace) -> No
     assert shop.rows("FROM after") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_fan_of_a_hundred_assets_runs_side_by_side(shop: PipelineWorkspace) -> None:
     shop.write({"pipeline.yaml": "parallel: 4\n"})
     shop.write({f"fan/f{i}.sql": f"SELECT id + {i} AS id FROM staging.stg_orders" for i in range(100)})
@@ -358,6 +363,7 @@ def test_a_python_asset_gets_its_inputs_and_its_rows_are_published(shop: Pipelin
     assert shop.rows("FROM after") == [("order 2",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limits", "status"), [("warn: 24h", "published"), ("error: 24h", "failed"), ("error: 99999d", "published")]
 )
@@ -371,6 +377,7 @@ def test_rows_that_are_too_old_warn_or_block(shop: PipelineWorkspace, limits: st
     assert any(c.action in {"warned", "blocked"} for c in step.checks) == ("99999" not in limits)
 
 
+@pytest.mark.slow
 def test_side_by_side_failures_and_images_do_not_get_in_each_others_way(shop: PipelineWorkspace) -> None:
     shop.write({"pipeline.yaml": "parallel: 4\n"})
     shop.write({f"f{i}.sql": f"SELECT CAST('x' || id AS INTEGER) AS n{i} FROM staging.stg_orders" for i in range(8)})
