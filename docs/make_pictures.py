@@ -38,7 +38,7 @@ FROM orders WHERE status = 'open'
 GROUP BY ALL ORDER BY revenue DESC"""
 ANSWER = """## Open orders
 
-**3,334** orders are still open [r1]. The north leads with {a} of revenue [r1], 492.60 more than the east.
+The north leads: **834** orders are still open there [r1], worth {a} [r1].
 
 | region | what to do            |
 |:-------|:----------------------|
@@ -46,7 +46,7 @@ ANSWER = """## Open orders
 | south  | nothing, it is normal |
 
 ```sql
-UPDATE orders SET status = 'paid' WHERE status = 'open' AND amount > 480
+UPDATE orders SET status = 'paid' WHERE status = 'open'
 ```
 """
 PLAN = {
