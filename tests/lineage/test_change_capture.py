@@ -7,7 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from datasteward.changes.model import StatementWork, TableName
 from datasteward.changes.policy import PolicySettings
+from datasteward.lineage.change_capture import describe_by_tables
 from datasteward.lineage.change_operation import resolve_statements
 from datasteward.lineage.graph import LineageGraph, find_starts, trace
 from datasteward.lineage.schemas import Catalog, Column, Dataset, DatasetKey
@@ -212,3 +214,34 @@ def test_statements_that_build_on_each_other_are_bound_in_turn() -> None:
     assert [f.lineage.confidence if f.lineage else None for f in found] == ["bound"] * 5 + [None]
     assert found[3].lineage is not None
     assert [(c.kind, c.column, c.new_name) for c in found[3].lineage.changes] == [("rename_column", "x", "b")]
+
+
+async def test_a_change_that_failed_is_kept_without_edges(tmp_path: Path) -> None:
+    async with open_workspace(tmp_path) as services:
+        proposed = await services.changes.propose("INSERT INTO orders SELECT 1, 2", requested_by="test")
+        with services.state.connection() as connection:
+            connection.execute("UPDATE changes SET status = 'failed'")
+            connection.execute(
+                "INSERT INTO change_events (number, at, event, fields, entry_hash)"
+                """ VALUES (1, 1.0, 'change.failed', '{"code": "constraint"}', 'x')"""
+            )
+        assert await services.capture.changes.catch_up() == (proposed.change,)
+        with services.lineage.reading() as connection:
+            runs = connection.execute("SELECT run_id, kind, error FROM lineage_run").fetchall()
+            count = connection.execute("SELECT count(*) FROM lineage_edge").fetchone()[0]
+    assert runs == [("c1", "insert", "not applied: constraint")]
+    assert count == 0
+
+
+def test_what_cannot_be_bound_is_told_by_what_the_gate_saw() -> None:
+    work = StatementWork(
+        sql="?",
+        kind="copy_to",
+        reads=(TableName(name="a"), TableName(schema_name="s", name="b")),
+        read_files=("/w/data/x.csv",),
+        target_file="/w/out.csv",
+    )
+    told = describe_by_tables(work, Path("/w"))
+    assert (told.kind, told.confidence, told.target.name) == ("copy_to", "table", "out.csv")
+    assert [e.source.dataset.name for e in told.edges] == ["a", "s.b", "data/x.csv"]
+    assert {e.subtype for e in told.edges} == {"reads"}

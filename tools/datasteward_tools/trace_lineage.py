@@ -28,7 +28,7 @@ Question = Literal["upstream", "downstream", "paths", "drop", "change_type", "re
 
 
 class TraceLineageInput(ToolInput):
-    dataset: str = Field(description="Table, view, file or result.")
+    dataset: str = Field(description="Table, view, file, result or answer.")
     columns: list[str] = Field(default=[])
     question: Question = Field(default="upstream", description="drop, change_type, rename: what would break.")
     to: str | None = Field(default=None, description="Where paths lead: dataset[.column].")

@@ -21,8 +21,8 @@ LOOK_EVERY_SECONDS = 20.0
 """How often changes are looked for that another process applied."""
 MAX_LOOKED_AT = 100_000
 MAX_ATTEMPTS = 3
-ELSEWHERE = frozenset({"pipeline_run"})
-"""Kinds of statements whose lineage is written by who carries them out."""
+ELSEWHERE = "pipeline_run"
+"""How the kinds of statements begin whose lineage is written by who carries them out."""
 logger = logging.getLogger(__name__)
 
 _KINDS: dict[str, StatementKind] = {
@@ -209,7 +209,7 @@ def _no_lineage() -> StatementLineage:
 
 
 def _own_statements(proposal: Proposal) -> list[StatementWork]:
-    return [s for s in proposal.statements if s.kind not in ELSEWHERE]
+    return [s for s in proposal.statements if not s.kind.startswith(ELSEWHERE)]
 
 
 def _claim(store: LineageStore, row: ChangeRow) -> bool:
