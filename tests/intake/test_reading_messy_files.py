@@ -218,3 +218,13 @@ def test_any_well_formed_quoted_file_comes_back_as_written(rows: list[tuple[int,
     _, names, found = read(path, delimiter=",", quote='"', header_rows=1, all_text=True)
     assert names == ["number", "first", "second"]
     assert [[x or "" for x in r] for r in found] == body
+
+
+def test_a_last_row_labelled_by_one_word_stays_a_row_and_a_sentence_below_does_not(tmp_path: Path) -> None:
+    from datasteward.intake.inspect import inspect_file
+
+    table = "school,wins,losses\nNorth,1,2\nSouth,3,4\nWest,5,6\n"
+    for last, footer in (("Notes,,", 0), ("Source: the league,,", 1), ("\nTotal,,", 1)):
+        path = tmp_path / f"{footer}{len(last)}.csv"
+        path.write_text(table + last + "\n")
+        assert len(inspect_file(path).layout.footer) == footer, last

@@ -12,6 +12,8 @@ _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{1,2}:\d\d(:\d\d)?.*")
 _FOOT = re.compile(
     r"(?i)\W*(source|sources|note|notes|total|totals|generated|exported|end of|footnote|\d+\)|©|copyright)\b"
 )
+_BARE_FOOT = re.compile(r"(?i)\W*\w+\W*")
+"""One word alone: in a row as wide as the table it labels the row rather than saying something below it."""
 _MISSING = frozenset({"", "-", "--", "na", "n/a", "null", "none", "nan", "?", "."})
 
 
@@ -89,12 +91,21 @@ def _is_foot(records: list[Record] | tuple[Record, ...], index: int, fits: list[
     record = records[index]
     filled = [f for f in record.fields if f.strip()]
     if width > 1 and not fits[index]:
-        gap = record.line_number - records[index - 1].line_number > records[index - 1].raw.count("\n") + 1
+        gap = _has_gap(records, index)
         later_gap = index + 1 < len(records) and not fits[index + 1]
         return len(filled) <= 1 or bool(_FOOT.match(record.raw)) or gap or (later_gap and len(record.fields) < width)
     if width > 2 and len(filled) <= 1:
+        is_last = index + 1 == len(records) or len(records[index + 1].fields) == width
+        if filled and is_last and _BARE_FOOT.fullmatch(filled[0]) and not _has_gap(records, index):
+            return False
         return not filled or bool(_FOOT.match(filled[0])) or (len(filled[0]) > 60 and bool(record.fields[0].strip()))
     return False
+
+
+def _has_gap(records: list[Record] | tuple[Record, ...], index: int) -> bool:
+    """Whether blank lines stand above a record."""
+    before = records[index - 1]
+    return records[index].line_number - before.line_number > before.raw.count("\n") + 1
 
 
 def _count_other_tables(records: list[Record] | tuple[Record, ...], width: int, start: int) -> int:
