@@ -1,8 +1,11 @@
 """Applying an approved change: once, exactly as approved, with its undo record on disk before the commit."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import duckdb
 
 from datasteward.changes.claims import hold_commit_lock, is_claimed
 from datasteward.changes.crash import crash_point
@@ -22,8 +25,12 @@ from datasteward.changes.receipts import (
 )
 from datasteward.changes.record import write_record
 from datasteward.changes.session import Session, open_session
-from datasteward.changes.work import EXPORT_KINDS, Measured, Work, carry_out
+from datasteward.changes.work import EXPORT_KINDS, Measured, Work, carry_out, explain
 from datasteward.errors import ToolError
+
+
+class CommitError(ToolError):
+    """The commit failed; only the receipt tells whether it took place, so nothing of the attempt is cleared away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +100,11 @@ def _apply_in_session(attempt: _Attempt, *, is_new_database: bool) -> Applied | 
             if done is not None:
                 committed = True
                 return done.model_copy(update={"is_new": False})
-            outcome = _carry_out_and_commit(session, attempt, job.base if stamp == job.stamp else None)
+            try:
+                outcome = _carry_out_and_commit(session, attempt, job.base if stamp == job.stamp else None)
+            except CommitError:
+                committed = True
+                raise
             committed = isinstance(outcome, Applied)
             return outcome
     finally:
@@ -147,13 +158,22 @@ def _carry_out_and_commit(session: Session, attempt: _Attempt, known: Fingerprin
             if attempt.is_files_only:
                 write_receipt_file(attempt.state, job.digest, applied)
             else:
-                session.work.execute("COMMIT")
+                _commit(session)
             is_committed = True
         crash_point("apply.after_commit")
         return applied
     finally:
         if not is_committed or attempt.is_files_only:
-            session.work.execute("ROLLBACK")
+            with suppress(duckdb.Error):
+                session.work.execute("ROLLBACK")
+
+
+def _commit(session: Session) -> None:
+    try:
+        session.work.execute("COMMIT")
+    except duckdb.Error as error:
+        cause = explain(error)
+        raise CommitError(cause.message, code=cause.code, hint=cause.hint) from error
 
 
 def _find_move(measured: Measured, job: ApplyJob) -> str | None:

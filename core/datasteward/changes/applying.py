@@ -167,7 +167,17 @@ class Applying:
                 await _in_thread(lambda: self._settle(number, attempt, "moved", outcome.reason))
                 return outcome
             case Failed():
-                await _in_thread(lambda: self._settle_failed(number, attempt, outcome))
+                if outcome.is_settled:
+                    await _in_thread(lambda: self._settle_failed(number, attempt, outcome))
+                else:
+                    await self._settle_interrupted(await _in_thread(lambda: self.store.get(number)))
+                    status = (await _in_thread(lambda: self.store.get(number))).summary.status
+                    if status == "applied":
+                        return None
+                    if status == "unknown":
+                        raise ToolError(
+                            outcome.message, code=outcome.code, hint="Ask for its state once that is mended."
+                        )
                 raise ToolError(outcome.message, code=outcome.code, hint=outcome.hint)
             case _:
                 raise EngineFault(f"the writer answered {outcome.outcome} to an apply job")

@@ -2,7 +2,7 @@
 
 import duckdb
 
-from datasteward.changes.apply import apply_change
+from datasteward.changes.apply import CommitError, apply_change
 from datasteward.changes.jobs import (
     JOB,
     OUTCOME,
@@ -47,4 +47,10 @@ def run(job_json: str) -> str:
 
 
 def _failed(error: ToolError) -> Failed:
-    return Failed(code=error.code, message=error.message, hint=error.hint, position=error.position)
+    return Failed(
+        code=error.code,
+        message=error.message,
+        hint=error.hint,
+        position=error.position,
+        is_settled=not isinstance(error, CommitError),
+    )

@@ -134,13 +134,14 @@ class NotApplied(Model):
 
 
 class Failed(Model):
-    """The job failed and was rolled back."""
+    """The job failed and was rolled back; unless `is_settled`, only the receipt tells whether it committed."""
 
     outcome: Literal["failed"] = "failed"
     code: ErrorCode
     message: str
     hint: str | None = None
     position: int | None = None
+    is_settled: bool = True
 
 
 Outcome = Annotated[Measurement | Moved | Applied | NotApplied | Failed, Field(discriminator="outcome")]

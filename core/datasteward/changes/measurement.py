@@ -1,5 +1,6 @@
 """Measuring a change: carry it out, describe the effect, roll it back."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -99,7 +100,8 @@ def measure(job: PreviewJob) -> Measurement:
                 stamp=stamp,
             )
         finally:
-            session.work.execute("ROLLBACK")
+            with suppress(duckdb.Error):
+                session.work.execute("ROLLBACK")
 
 
 def _preview(

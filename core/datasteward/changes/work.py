@@ -274,7 +274,7 @@ def explain(error: duckdb.Error) -> ToolError:
             code="too_large",
             hint="Raise limits.memory in steward.toml, or split the change; nothing was changed.",
         )
-    if isinstance(error, duckdb.IOException) and ("No space left" in text or "Could not write" in text):
+    if "No space left" in text or (isinstance(error, duckdb.IOException) and "Could not write" in text):
         return ToolError(text, code="disk_full", hint="Free some space and try again; nothing was changed.")
     if isinstance(error, duckdb.InterruptException):
         return ToolError(text, code="cancelled", hint="Nothing was changed.")
