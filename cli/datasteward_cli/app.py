@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("datasteward_cli.run_commands:run", "Let the agent work on a prompt, without a screen."),
     "sessions": ("datasteward_cli.session_commands:sessions", "List, show, search, export and fork sessions."),
     "replay": ("datasteward_cli.session_commands:replay", "Run a session's queries again and tell what changed."),
+    "pipeline": ("datasteward_cli.pipeline_commands:pipeline", "Plan, run and watch folders of SQL and Python."),
+    "contract": ("datasteward_cli.pipeline_commands:contract", "Check data contracts and what a change breaks."),
     "mcp": ("datasteward_cli.mcp_command:mcp", "Serve MCP over stdio or HTTP."),
     "init": ("datasteward_cli.workspace_commands:init", "Write a commented steward.toml."),
     "doctor": ("datasteward_cli.doctor:doctor", "Tell what is found, what is missing and how to mend it."),
@@ -99,7 +101,12 @@ def steward(ctx: click.Context, workspace: Path | None, no_owner: bool) -> None:
     """Query, explore and change data with agents you can check: DuckDB over MCP, reviewed writes, undo, evidence."""
     ctx.obj = Scope(workspace, no_owner=no_owner)
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            click.echo(ctx.get_help())
+            return
+        from datasteward_cli.terminal import show_app
+
+        show_app(ctx.obj)
 
 
 def run_app(argv: Sequence[str]) -> int:

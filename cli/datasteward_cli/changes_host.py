@@ -10,11 +10,12 @@ from datasteward.changes.jobs import WriterPlace
 from datasteward.changes.model import SourceView
 from datasteward.changes.ports import Inspected
 from datasteward.changes.service import ChangeService
+from datasteward.engine.engine import make_worker_settings
 from datasteward.engine.gate import AttachedCatalog, FileRules, Gate, NamedSource
-from datasteward.engine.jobs import WorkerSettings
 from datasteward.engine.lockdown import open_reader
 from datasteward.engine.sources import Sources
 from datasteward.journal import Journal
+from datasteward.pipelines.change_ports import PipelineInspector, PipelineWriter
 from datasteward.settings import Settings
 from datasteward.state import StateDatabase
 from datasteward.workspace import Workspace
@@ -31,8 +32,8 @@ async def open_changes(scope: Scope) -> AsyncIterator[ChangeService]:
         yield ChangeService(
             state=state,
             journal=journal,
-            writer=SubprocessWriter(),
-            inspector=LocalInspector(workspace, settings),
+            writer=PipelineWriter(SubprocessWriter(), make_worker_settings(workspace, settings)),
+            inspector=PipelineInspector(LocalInspector(workspace, settings), workspace.root),
             place=writer_place(workspace, settings),
             policy=settings.policy,
         )
@@ -59,19 +60,7 @@ class LocalInspector:
     """The gate in this process, opened for one text and closed again."""
 
     def __init__(self, workspace: Workspace, settings: Settings) -> None:
-        self._settings = WorkerSettings(
-            workspace_root=workspace.root,
-            roots=settings.data_roots(workspace),
-            database=settings.database_path(workspace),
-            state_folder=workspace.state_folder,
-            results_folder=workspace.results_folder,
-            cache_folder=workspace.cache_folder,
-            temp_folder=workspace.temp_folder,
-            memory_bytes=settings.limits.memory,
-            temp_bytes=settings.limits.temp,
-            threads=settings.limits.threads or 1,
-            sql_bytes=settings.limits.sql_bytes,
-        )
+        self._settings = make_worker_settings(workspace, settings)
 
     async def inspect(self, sql: str) -> Inspected:
         """The statements of a text that is meant to change something; raises `ToolError` with the gate's refusal."""

@@ -18,6 +18,7 @@ from datasteward.lineage.capture import LineageCapture
 from datasteward.lineage.dependents import workspace_dependents
 from datasteward.lineage.graph import Dependents
 from datasteward.lineage.recording import WorkspaceLineage
+from datasteward.pipelines.change_ports import PipelineInspector, PipelineWriter
 from datasteward.settings import Settings, load_settings
 from datasteward.state import StateDatabase
 from datasteward.workspace import Workspace
@@ -71,8 +72,8 @@ async def open_services(workspace: Workspace, settings: Settings) -> AsyncIterat
         changes = ChangeService(
             state=state,
             journal=journal,
-            writer=writer,
-            inspector=EngineInspector(engine, writer.prepare),
+            writer=PipelineWriter(writer, engine.worker_settings, engine.exclusive_database),
+            inspector=PipelineInspector(EngineInspector(engine, writer.prepare), workspace.root),
             place=writer_place(workspace, settings),
             policy=settings.policy,
             hooks=LineageHooks(lineage, dependents),
