@@ -1,0 +1,99 @@
+"""`steward` without a command: the terminal app on this workspace's tools, inbox and, with a key, a model."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from datasteward.callers import Caller
+from datasteward.calling import ToolCaller
+from datasteward.errors import ConfigError
+from datasteward_cli.app import Scope
+from datasteward_cli.composition import open_tools
+
+if TYPE_CHECKING:
+    from datasteward_agent.agent import Agent
+    from datasteward_agent.session_store import Session, SessionStore
+    from datasteward_agent.toolset import Person
+    from datasteward_tui.ports import ApprovalDesk, ChatProvider, Mode
+
+AGENT_NAME = "steward chat"
+KEY_VARIABLE = "ANTHROPIC_API_KEY"
+
+
+def show_app(scope: Scope) -> None:
+    """Run the terminal app until the person leaves it; raises `ConfigError` when it is not installed."""
+    try:
+        from datasteward_tui.app import run
+        from datasteward_tui.ports import Providers
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"The terminal app needs {error.name}, which is not installed.", hint="pip install 'datasteward[tui]'"
+        ) from error
+    parts = _Parts(scope)
+    run(scope.workspace, Providers(open_tools=parts.open_tools, open_desk=parts.open_desk, chat=parts.chat()))
+
+
+class _Parts:
+    """What the app is given; the person's connection and the agent's stay apart, so that only the person sees all."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._agent_tools: ToolCaller | None = None
+
+    @asynccontextmanager
+    async def open_tools(self) -> AsyncIterator[ToolCaller]:
+        """The person's tools; the agent's connection lives as long."""
+        workspace, no_owner = self._scope.workspace, self._scope.no_owner
+        async with open_tools(workspace, front_end="tui", name="steward", is_model=False, no_owner=no_owner) as tools:
+            if no_owner:
+                self._agent_tools = tools
+                yield tools
+                return
+            async with open_tools(workspace, front_end="agent", name=AGENT_NAME, is_model=True) as agent_tools:
+                self._agent_tools = agent_tools
+                yield tools
+
+    def open_desk(self) -> "AbstractAsyncContextManager[ApprovalDesk]":
+        """The inbox, decided in this process by the person at this terminal."""
+        from datasteward_cli.changes_host import open_changes
+
+        return open_changes(self._scope)
+
+    def chat(self) -> "ChatProvider | None":
+        """The model to talk to, or None without a key."""
+        if not os.environ.get(KEY_VARIABLE):
+            return None
+        from datasteward_agent.models.choosing import DEFAULT_MODEL
+        from datasteward_tui.ports import ChatProvider
+
+        return ChatProvider(model=DEFAULT_MODEL, open_sessions=self._open_sessions, make_agent=self._make_agent)
+
+    def _open_sessions(self) -> "SessionStore":
+        from datasteward.state import StateDatabase
+        from datasteward_agent.session_store import FOLDER_NAME, SessionStore
+
+        workspace = self._scope.workspace
+        return SessionStore(workspace.state_folder / FOLDER_NAME, StateDatabase(workspace.state_path))
+
+    async def _make_agent(self, session: "Session", mode: "Mode", person: "Person") -> "Agent":
+        import asyncio
+
+        from datasteward_agent.agent import Agent
+        from datasteward_agent.core_toolset import CallerToolset, ToolsetDesk, ToolsetEvidence
+        from datasteward_agent.models.choosing import DEFAULT_MODEL, open_model
+        from datasteward_agent.rules import CallGate
+        from datasteward_agent.run_context import AgentOptions
+
+        if self._agent_tools is None:
+            raise ConfigError("The workspace's tools are not open yet.", hint="Try again in a moment.")
+        toolset = CallerToolset(self._agent_tools, Caller(front_end="agent", name=AGENT_NAME, is_model=True))
+        return Agent(
+            model=await asyncio.to_thread(open_model, DEFAULT_MODEL),
+            toolset=toolset,
+            session=session,
+            options=AgentOptions(gate=CallGate(mode=mode), on_waiting="wait"),
+            desk=ToolsetDesk(toolset),
+            person=person,
+            evidence=ToolsetEvidence(toolset),
+        )
