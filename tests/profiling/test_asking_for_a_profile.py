@@ -100,3 +100,15 @@ def test_masking_holds_for_every_output_of_the_command(tmp_path: Path) -> None:
         steward(folder, "profile", "people", "--mask", "--html", "page.html")
         shown += (folder / "page.html").read_text()
         assert len(shown) > 5000 and [c for c in canaries if c in shown] == []
+
+
+def test_messy_partitions_are_one_dataset_to_queries_and_profiles(tmp_path: Path) -> None:
+    with owned_workspace(tmp_path) as folder:
+        for year, text in ((2023, "id,name\n1,x\n2,y\n3,z\n"), (2024, "A title\n\nname;id\nw;4\nv;5\nu;6\n")):
+            (folder / "data" / "shops" / f"year={year}").mkdir(parents=True)
+            (folder / "data" / "shops" / f"year={year}" / "part.csv").write_text(text)
+        (folder / "data" / "shops" / "year=2024" / "linked.csv").symlink_to("/etc/hostname")
+        with WireClient(folder) as client:
+            answer = ask(client, "run_query", sql="SELECT sum(id) AS s, count(*) FILTER (year = 2024) AS n FROM shops")
+        assert "21" in answer["content"][0]["text"] and "2 files are read as one table" in answer["content"][0]["text"]
+        assert {c["name"] for c in profiled(folder, "shops")["columns"]} == {"id", "name", "year"}

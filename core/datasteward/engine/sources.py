@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from datasteward.intake.model import Look
 
 _READ_WHOLE = "Later lines do not fit what the first ones promise; all lines were read to choose columns and types."
+_MOST_READ_ONE_BY_ONE = 500
+"""Partitioned text files up to this number are inspected one by one; more are read as DuckDB reads them."""
 RESULTS_SCHEMA = "results"
 QUARANTINE = "quarantine"
 
@@ -78,7 +80,7 @@ class Sources:
             select = stored_select(source.path)
             return SourceView(schema=schema, name=name, select=select, version=(stat.st_size, stat.st_mtime_ns))
         if source.path.is_dir():
-            return self._partition_view(source, schema, name)
+            return self._partition_view(source, schema, name, connection)
         from datasteward.intake.inspect import inspect_file
         from datasteward.intake.model import Overrides
         from datasteward.intake.plan import read_plan
@@ -122,16 +124,40 @@ class Sources:
         version = f"{path} {stat.st_size} {stat.st_mtime_ns}"
         return self._settings.cache_folder / f"{hashlib.sha256(version.encode()).hexdigest()[:24]}.whole"
 
-    def _partition_view(self, source: NamedSource, schema: str, name: str) -> SourceView:
+    def _partition_view(
+        self, source: NamedSource, schema: str, name: str, connection: duckdb.DuckDBPyConnection
+    ) -> SourceView:
         file = next(f for f in self._files.listing() if f.path == source.path)
+        version = (file.size_bytes, file.modified_ns)
+        paths = _files_below(file) if file.format in {"csv", "json"} else ()
+        if 0 < len(paths) <= _MOST_READ_ONE_BY_ONE:
+            from datasteward.intake.many import read_many
+
+            plan = read_many(connection, paths, self._settings.cache_folder, folder=file.path)
+            select = f"SELECT * FROM {plan.table_sql}"
+            return SourceView(schema=schema, name=name, select=select, version=version, told=plan.told)
         function = {"csv": "read_csv", "json": "read_json"}.get(file.format, "read_parquet")
         pattern = quote_text(f"{file.path}/**/*{'.parquet' if file.format == 'parquet' else ''}")
         select = f"SELECT * FROM {function}({pattern}, hive_partitioning = true, union_by_name = true)"
-        return SourceView(schema=schema, name=name, select=select, version=(file.size_bytes, file.modified_ns))
+        return SourceView(schema=schema, name=name, select=select, version=version)
 
     def _resolve_result(self, parts: tuple[str, ...], handle: str) -> NamedSource | None:
         path = result_path(self._settings.results_folder, handle)
         return NamedSource(parts=parts, kind="result", shown=handle.lower(), path=path) if path.is_file() else None
+
+
+def _files_below(folder: DataFile) -> tuple[Path, ...]:
+    """The data files of a partitioned folder that are their own and lie in it, as the listing counts them."""
+    from datasteward.intake.many import list_files
+
+    home = folder.path.resolve()
+    return tuple(
+        p
+        for p in list_files(folder.path)
+        if file_format(p) == folder.format
+        and p.stat().st_nlink == 1
+        and p.resolve() == home / p.relative_to(folder.path)
+    )
 
 
 def _refuse_disguised(source: NamedSource, found: str) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 import duckdb
 
@@ -13,6 +14,8 @@ from datasteward.intake.plan import read_plan
 from datasteward.intake.sql_text import quote_name, quote_paths, quote_text
 
 MOST_FILES = 10_000
+_INTEGER = re.compile(r"__HIVE_DEFAULT_PARTITION__|0|-?[1-9][0-9]{0,17}")
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _PARTITION = re.compile(r"(?P<key>[A-Za-z_][\w ]*)=(?P<value>[^/\\]*)")
 
 
@@ -23,7 +26,9 @@ def list_files(pattern: Path) -> tuple[Path, ...]:
     """
     if pattern.is_dir():
         found = sorted(
-            p for p in pattern.rglob("*") if p.is_file() and not any(x.startswith((".", "_")) for x in p.parts)
+            p
+            for p in pattern.rglob("*")
+            if p.is_file() and not any(x.startswith((".", "_")) for x in p.relative_to(pattern).parts)
         )
     else:
         parts = pattern.parts
@@ -45,8 +50,11 @@ def read_many(
     *,
     overrides: Overrides | None = None,
     limit: BadRowLimit | None = None,
+    folder: Path | None = None,
 ) -> ReadPlan:
     """One plan for all of `paths`, columns joined by name; parts of a path such as `year=2024` become columns.
+
+    Only parts below `folder` count where one is given. A part's values are numbers where all files' are.
 
     Parquet files are read by one scan. Other files are inspected one by one, so that one that is written differently
     from the rest is still read as it is. What differs between the files is told.
@@ -59,7 +67,12 @@ def read_many(
         sql = f"read_parquet({quote_paths(paths)}, union_by_name = true{hive})"
         return ReadPlan(kind="direct", table_sql=sql, files=tuple(paths), told=_tell_count(paths))
     plans = [read_plan(connection, i, cache_folder, limit) for i in intakes]
-    selects = [f"SELECT *{_partition_columns(p)} FROM {plan.table_sql}" for p, plan in zip(paths, plans, strict=True)]
+    keys = [_partition_keys(p.relative_to(folder) if folder else p) for p in paths]
+    numbers = {k for found in keys for k in found if all(_INTEGER.fullmatch(x[k]) for x in keys if k in x)}
+    selects = [
+        f"SELECT {_select_list(found, numbers, plan)} FROM {plan.table_sql}"
+        for found, plan in zip(keys, plans, strict=True)
+    ]
     told = [*_tell_count(paths), *_tell_differences(paths, plans)]
     for path, plan in zip(paths, plans, strict=True):
         told.extend(f"{path.name}: {t}" for t in plan.told[:3])
@@ -71,9 +84,20 @@ def read_many(
     )
 
 
-def _partition_columns(path: Path) -> str:
+def _partition_keys(path: Path) -> dict[str, str]:
     found = [m for part in path.parts[:-1] if (m := _PARTITION.fullmatch(part))]
-    return "".join(f", {quote_text(m['value'])} AS {quote_name(m['key'])}" for m in found)
+    return {m["key"]: unquote(m["value"]) for m in found}
+
+
+def _select_list(keys: dict[str, str], numbers: set[str], plan: ReadPlan) -> str:
+    """All columns and those of the path, which stand in for columns of the same name in the file."""
+    held = {c.name.casefold() for c in plan.columns}
+    values = {
+        k: "NULL" if v == _NO_VALUE else f"{v}::BIGINT" if k in numbers else quote_text(v) for k, v in keys.items()
+    }
+    listed = [f"{v} AS {quote_name(k)}" for k, v in values.items() if k.casefold() not in held]
+    instead = [f"{v} AS {quote_name(k)}" for k, v in values.items() if k.casefold() in held]
+    return ", ".join([f"* REPLACE ({', '.join(instead)})" if instead else "*", *listed])
 
 
 def _tell_count(paths: Sequence[Path]) -> tuple[str, ...]:
