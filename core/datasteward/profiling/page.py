@@ -41,7 +41,7 @@ def render_page(profile: Profile, *, shows_values: bool = True) -> str:
 
 def _facts(profile: Profile) -> str:
     sensitive = sum(1 for c in profile.columns if c.is_sensitive)
-    facts = [("rows", f"{profile.rows:,}"), ("columns", str(len(profile.columns))), ("format", profile.format)]
+    facts = [("rows", f"{'' if profile.rows_are_exact else 'about '}{profile.rows:,}"), ("columns", str(len(profile.columns))), ("format", profile.format)]
     if profile.size_bytes is not None:
         facts.append(("size", format_bytes(profile.size_bytes)))
     if profile.grain:
@@ -82,11 +82,11 @@ def _column(column: ColumnProfile, shows_values: bool) -> str:
         tags.append(f'<span class="tag">really {escape(column.better_type)}</span>')
     about = "" if column.distinct_is_exact else "about "
     facts = [
-        ("nulls", f"{column.nulls:,} ({format_share(column.null_share)})"),
+        ("nulls", f"{'about ' if column.is_sampled else ''}{column.nulls:,} ({format_share(column.null_share)})"),
         ("distinct", f"{about}{column.distinct:,}"),
     ]
     if not hides and column.min is not None:
-        facts.append(("range", f"{format_value(column.min, 40)} … {format_value(column.max or '', 40)}"))
+        facts.append(("range in the sample" if column.is_sampled else "range", f"{format_value(column.min, 40)} … {format_value(column.max or '', 40)}"))
     if not hides and column.distribution and column.distribution.mean is not None:
         facts.append(("mean", f"{column.distribution.mean:.6g}"))
     if column.pattern:
