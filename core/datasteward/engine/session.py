@@ -116,7 +116,20 @@ class Session:
                 code="invalid_arguments",
                 hint="Send a query such as FROM orders LIMIT 5.",
             )
+        if any(_looks_at_catalog(statement) for statement in report.statements):
+            self._drop_views()
         return [self._prepare(statement) for statement in report.statements]
+
+    def _drop_views(self) -> None:
+        """Take away the views that earlier calls needed, so that a look at the catalog shows the user's own."""
+        assert self._connection is not None
+        cursor = self._connection.cursor()
+        try:
+            for view in self._views.values():
+                cursor.execute(f"DROP VIEW IF EXISTS memory.{quote_name(view.schema)}.{quote_name(view.name)}")
+        finally:
+            cursor.close()
+        self._views.clear()
 
     def _prepare(self, statement: StatementFacts) -> PreparedStatement:
         told = [line for source in statement.named_sources for line in self._ensure_view(source)]
@@ -213,6 +226,14 @@ class Session:
             raise explain_duckdb_error(error, view.select) from error
         finally:
             cursor.close()
+
+
+def _looks_at_catalog(facts: StatementFacts) -> bool:
+    return (
+        facts.kind == "show"
+        or any(read.kind == "system" for read in facts.reads)
+        or any(name.startswith(("duckdb_", "pragma_")) for name in facts.functions)
+    )
 
 
 def _database_files(database: Path) -> tuple[Path, ...]:
