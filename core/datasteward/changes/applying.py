@@ -1,5 +1,6 @@
 """Applying approved changes one at a time in a workspace, and settling what an interruption left open."""
 
+import logging
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -32,6 +33,8 @@ from datasteward.changes.ports import WriterHost
 from datasteward.changes.signatures import refuse_unsigned
 from datasteward.changes.store import ChangeRow, ChangeStore
 from datasteward.errors import EngineFault, ErrorCode, ToolError
+
+logger = logging.getLogger(__name__)
 
 LOCK_WAIT_SECONDS = 60.0
 LOCK_POLL_SECONDS = 0.05
@@ -274,7 +277,11 @@ class Applying:
         if not folder.is_dir():
             return
         open_rows = self.store.summaries(("waiting", "approved", "applying", "unknown"), limit=100_000)
-        kept = {self.store.get(s.number).staging for s in open_rows}
+        try:
+            kept = {self.store.get(s.number).staging for s in open_rows}
+        except ToolError:
+            logger.warning("staged files stay: a change of another version cannot be read")
+            return
         newest = self.store.now() - 3600
         for path in folder.iterdir():
             if path.name not in kept and path.stat().st_mtime < newest:

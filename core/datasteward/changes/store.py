@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
+from pydantic import ValidationError
+
 from datasteward.changes.digest import digest_of
 from datasteward.changes.jobs import Applied
 from datasteward.changes.model import Approval, ChangeStatus, Fingerprint, ObjectPrint, Preview, Proposal
@@ -427,7 +429,18 @@ class Moves:
 
 
 def read_change(connection: sqlite3.Connection, number: int) -> ChangeRow:
-    """The change on an open connection; raises `ToolError` (not_found)."""
+    """The change on an open connection; raises `ToolError`: not_found, or conflict for one of another version."""
+    try:
+        return _read_change(connection, number)
+    except ValidationError as error:
+        raise ToolError(
+            f"c{number} was recorded by another version of datasteward and cannot be read.",
+            code="conflict",
+            hint="Propose it again.",
+        ) from error
+
+
+def _read_change(connection: sqlite3.Connection, number: int) -> ChangeRow:
     row = connection.execute(f"SELECT {_SUMMARY}, {_REST} FROM changes WHERE number = ?", (number,)).fetchone()
     if row is None:
         raise _not_found(number)
