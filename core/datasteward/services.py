@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from datasteward.changes.contract_checks import ContractChecks
 from datasteward.changes.host import SubprocessWriter
 from datasteward.changes.inspection import EngineInspector
 from datasteward.changes.jobs import WriterPlace
@@ -76,7 +77,7 @@ async def open_services(workspace: Workspace, settings: Settings) -> AsyncIterat
             inspector=PipelineInspector(EngineInspector(engine, writer.prepare), workspace.root),
             place=writer_place(workspace, settings),
             policy=settings.policy,
-            hooks=LineageHooks(lineage, dependents),
+            hooks=LineageHooks(lineage, dependents, ContractChecks(engine, workspace.root)),
         )
         capture = LineageCapture(engine, files, lineage, changes, workspace.root)
         loop = asyncio.get_running_loop()

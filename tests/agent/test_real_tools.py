@@ -92,7 +92,7 @@ class Desk:
             policy=PolicySettings.model_validate(policy) if policy else None
         )
         journal = SimpleNamespace(append=lambda *a, **k: None)
-        services: Any = SimpleNamespace(changes=self.service, journal=journal)
+        services: Any = SimpleNamespace(changes=self.service, journal=journal, refresh_policy=lambda: None)
         self.toolset = CallerToolset(LocalCaller(Toolset.of((propose_change, change_status)), services), CALLER)
 
     async def run(

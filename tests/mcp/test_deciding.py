@@ -206,3 +206,35 @@ def write_from_outside(folder: Path, sql: str) -> None:
         connection.execute(sql)
         connection.close()
         return
+
+
+CONTRACT = """kind: DataContract
+apiVersion: v3.1.0
+id: orders
+version: 1.0.0
+status: active
+schema:
+  - name: orders
+    properties:
+      - name: id
+        logicalType: integer
+        required: true
+        unique: true
+      - name: amount
+        logicalType: number
+        required: true
+"""
+
+
+async def test_a_change_that_breaks_a_contract_says_so_and_waits_for_the_inbox(folder: Path) -> None:
+    (folder / "orders.odcs.yaml").write_text(CONTRACT)
+    yes = ElicitResult(action="accept", content={"approve": True})
+    seen: list[str] = []
+    async with connect(folder, "legacy", yes, seen) as client:
+        result = await client.call_tool("propose_change", {"sql": "UPDATE orders SET amount = NULL WHERE id < 3"})
+        assert result.structured_content["status"] == "waiting"
+        assert "orders.odcs.yaml" in result.content[0].text
+        assert "3 rows would break it" in result.content[0].text
+        assert seen == []
+        kept = await client.call_tool("propose_change", {"sql": UPDATE})
+        assert kept.structured_content["status"] == "applied"

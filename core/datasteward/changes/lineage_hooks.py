@@ -10,6 +10,7 @@ from datasteward.lineage.recording import TABLE_NAMESPACE, WorkspaceLineage
 from datasteward.lineage.schemas import ColumnRef, DatasetKey
 
 if TYPE_CHECKING:
+    from datasteward.changes.contract_checks import ContractChecks
     from datasteward.lineage.graph import Dependents
 
 DEPTH = 10
@@ -17,14 +18,20 @@ MAX_NAMED = 200
 
 
 class LineageHooks:
-    """Hooks that answer from the recorded lineage; checks and classification are not known here.
+    """Hooks that answer from the recorded lineage and the workspace's contracts; classification is not known here.
 
     `dependents` name what relies on columns besides datasets.
     """
 
-    def __init__(self, lineage: WorkspaceLineage, dependents: Sequence["Dependents"] = ()) -> None:
+    def __init__(
+        self,
+        lineage: WorkspaceLineage,
+        dependents: Sequence["Dependents"] = (),
+        contracts: "ContractChecks | None" = None,
+    ) -> None:
         self._lineage = lineage
         self._dependents = tuple(dependents)
+        self._contracts = contracts
 
     async def downstream_of(self, statements: Sequence[StatementWork], preview: Preview) -> tuple[str, ...]:
         """Who relies on a table that changes, then `dataset.column` of all that is recorded as made from it, nearest first."""
@@ -32,8 +39,8 @@ class LineageHooks:
         return await asyncio.to_thread(self._downstream, tuple(labels))
 
     async def checks_for(self, statements: Sequence[StatementWork]) -> tuple[CheckQuery, ...]:
-        """No checks are kept in lineage."""
-        return ()
+        """The checks that contracts make on the tables that change."""
+        return await self._contracts.find(statements) if self._contracts is not None else ()
 
     async def touches_pii(self, statements: Sequence[StatementWork], preview: Preview) -> bool | None:
         """Not known."""

@@ -20,6 +20,7 @@ OPERATIONS: Mapping[str, str] = {
     "profile": "datasteward.profiling.operation:run_profile",
     "check_answer": "datasteward.evidence.stored:check_stored",
     "draw_chart": "datasteward.charts.stored:draw_stored",
+    "judge_reads": "datasteward.changes.contract_checks:judge_reads",
     "inspect_change": "datasteward.changes.inspection:inspect_change",
     "resolve_lineage": "datasteward.lineage.operation:resolve_lineage",
     "resolve_change": "datasteward.lineage.change_operation:resolve_change",

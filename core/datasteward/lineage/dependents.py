@@ -76,6 +76,17 @@ class ContractFiles:
         return tuple(found)
 
 
+def read_contract_texts(root: Path) -> list[tuple[str, str]]:
+    """Path below `root` and text of every Open Data Contract Standard document there; unreadable ones are left out."""
+    found = []
+    for path, _ in _read_documents(root):
+        try:
+            found.append((path, (root / path).read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError) as error:
+            logger.warning("%s is left out: %s", path, error)
+    return found
+
+
 def workspace_dependents(results: ResultStore, root: Path) -> tuple[Dependents, ...]:
     """Everything that a workspace knows to rely on columns."""
     return (ContractFiles(root=root), PinnedResults(results=results), CheckedAnswers())

@@ -1,0 +1,62 @@
+"""Checks that the workspace's contracts make on the tables of a change, judged by the gate like any other query."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasteward.changes.jobs import CheckQuery
+from datasteward.changes.model import StatementWork, TableName
+
+if TYPE_CHECKING:
+    from datasteward.engine.engine import Engine
+    from datasteward.engine.operations import Tell
+    from datasteward.engine.session import Session
+
+MAX_CHECKS = 200
+logger = logging.getLogger(__name__)
+
+
+def judge_reads(session: "Session", arguments: Mapping[str, Any], tell: "Tell") -> Any:
+    """The worker operation: for each of `texts` whether the gate lets it through as a read."""
+    return [session.check(str(text), for_write=False).refusal is None for text in arguments["texts"]]
+
+
+class ContractChecks:
+    """Finds the checks of contract documents below a folder."""
+
+    def __init__(self, engine: "Engine", root: Path) -> None:
+        self._engine = engine
+        self._root = root
+
+    async def find(self, statements: Sequence[StatementWork]) -> tuple[CheckQuery, ...]:
+        """A counting query for each check on a table that the statements write; those the gate refuses are left out."""
+        tables = tuple(dict.fromkeys(table for statement in statements for table in statement.writes))
+        found = await asyncio.to_thread(self._compile, tables)
+        if not found:
+            return ()
+        allowed = await self._engine.run("judge_reads", {"texts": [check.query for check in found]})
+        return tuple(check for check, is_allowed in zip(found, allowed, strict=True) if is_allowed)
+
+    def _compile(self, tables: Sequence[TableName]) -> list[CheckQuery]:
+        from datasteward.engine.carriers import quote_name
+        from datasteward.lineage.dependents import read_contract_texts
+        from datasteward.pipelines.contracts import parse_contracts
+        from datasteward.pipelines.problems import PipelineFault
+
+        by_name = {label.casefold(): table for table in tables for label in (table.label, f"main.{table.name}")}
+        found: list[CheckQuery] = []
+        for path, text in read_contract_texts(self._root) if tables else []:
+            try:
+                contracts = parse_contracts(text, path)
+            except PipelineFault as fault:
+                logger.warning("%s gives no checks: %s", path, fault)
+                continue
+            for contract in contracts:
+                table = by_name.get(contract.name.casefold())
+                if table is None:
+                    continue
+                quoted = f"{quote_name(table.schema_name)}.{quote_name(table.name)}"
+                found += [CheckQuery(name=f"{c.name} ({path})", query=c.count_query(quoted)) for c in contract.checks]
+        return found[:MAX_CHECKS]
