@@ -111,6 +111,12 @@ def test_hostile_labels_are_cut_and_made_safe() -> None:
     assert "<script>" not in chart.to_svg()
 
 
+def test_a_box_whose_quartile_lies_beyond_its_whisker_keeps_to_its_width() -> None:
+    table = pa.table({"k": ["a", "b", "a", "a", "a"], "n": [2.6e23, 0.0, 0.0, -4.7e16, 0.0]})
+    text = draw_chart(table, ChartSpec(kind="box", x="k", y="n")).to_text(24, 6)
+    assert all(cell_width(line) <= 24 for line in text.splitlines())
+
+
 def test_bins_cover_every_value_once() -> None:
     table = pa.table({"x": [0.1 * i for i in range(1000)]})
     counts = [v["value"] for v in values(draw_chart(table, ChartSpec(kind="histogram", x="x", bins=10)))]

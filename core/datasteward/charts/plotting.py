@@ -287,11 +287,11 @@ def _box(values: list[float]) -> Box:
     reach = 1.5 * (third - first)
     inside = [v for v in values if first - reach <= v <= third + reach]
     return Box(
-        low=inside[0],
+        low=min(inside[0], first),
         first_quartile=first,
         median=middle,
         third_quartile=third,
-        high=inside[-1],
+        high=max(inside[-1], third),
         outlier_count=len(values) - len(inside),
     )
 

@@ -200,7 +200,7 @@ def _box_line(point: Point, low: float, high: float, room: int) -> str:
     assert point.box is not None
     box = point.box
     ends = (box.low, box.first_quartile, box.median, box.third_quartile, box.high)
-    start, left, middle, right, stop = (round(_share(v, low, high) * (room - 1)) for v in ends)
+    start, left, middle, right, stop = (min(max(0, round(_share(v, low, high) * (room - 1))), room - 1) for v in ends)
     line = [" "] * room
     line[start : stop + 1] = "─" * (stop + 1 - start)
     line[left : right + 1] = "█" * (right + 1 - left)
