@@ -13,6 +13,7 @@ from datasteward.engine.files import DataFiles
 from datasteward.errors import DatastewardError
 from datasteward.lineage.change_operation import RESOLVED, ResolvedStatement
 from datasteward.lineage.edges import Edge, StatementKind, StatementLineage
+from datasteward.lineage.pipeline_steps import expand_run, words_of
 from datasteward.lineage.recording import TABLE_NAMESPACE, WorkspaceLineage, show_from, wait_for_quiet
 from datasteward.lineage.schemas import FILE_NAMESPACE, ColumnRef, DatasetKey, DatasetKind
 from datasteward.lineage.store import LineageStore, RunStamp, hash_statement
@@ -22,7 +23,7 @@ LOOK_EVERY_SECONDS = 20.0
 MAX_LOOKED_AT = 100_000
 MAX_ATTEMPTS = 3
 ELSEWHERE = "pipeline_run"
-"""How the kinds of statements begin whose lineage is written by who carries them out."""
+"""How the kinds of pipeline runs begin, whose statements are those of their steps."""
 logger = logging.getLogger(__name__)
 
 _KINDS: dict[str, StatementKind] = {
@@ -52,6 +53,7 @@ class ChangeCapture:
         self._lineage = lineage
         self._store: ChangeStore = changes.store
         self._root = root
+        self._store_folder = changes.state_folder
         self._wake = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._attempts: dict[int, int] = {}
@@ -96,23 +98,34 @@ class ChangeCapture:
         if row.summary.undo_of is not None:
             return await asyncio.to_thread(self._keep_undo, row)
         try:
-            resolved = await self._resolve(row.proposal)
+            statements = await asyncio.to_thread(self._statements, row)
+            resolved = await self._resolve(row.proposal, statements)
         except DatastewardError as error:
             self._attempts[number] = self._attempts.get(number, 0) + 1
             logger.warning("lineage of %s, attempt %s: %s", row.summary.handle, self._attempts[number], error.message)
             if self._attempts[number] < MAX_ATTEMPTS:
                 return False
-            resolved = ()
-        return await asyncio.to_thread(self._keep, row, resolved)
+            statements, resolved = _own_statements(row.proposal), ()
+        return await asyncio.to_thread(self._keep, row, statements, resolved)
 
-    async def _resolve(self, proposal: Proposal) -> tuple[ResolvedStatement, ...]:
-        statements = _own_statements(proposal)
+    def _statements(self, row: ChangeRow) -> list[StatementWork]:
+        """The change's own statements, and for a pipeline run those of the steps it published."""
+        statements = _own_statements(row.proposal)
+        for work in row.proposal.statements:
+            if work.kind.startswith(ELSEWHERE):
+                statements += expand_run(work.sql, row.summary.handle, self._root, self._store_folder)
+        return statements
+
+    async def _resolve(self, proposal: Proposal, statements: list[StatementWork]) -> tuple[ResolvedStatement, ...]:
         if not statements:
             return ()
         await wait_for_quiet(self._engine)
         listed = await asyncio.to_thread(self._files.listing)
         shown = {f.name.casefold(): f.shown_path for f in listed}
         named = [s.name for s in proposal.sources]
+        if any(s.kind.startswith(ELSEWHERE) for s in proposal.statements):
+            words = words_of(statements)
+            named += [f.name for f in listed if f.name.casefold() in words]
         arguments = {
             "statements": [s.sql for s in statements],
             "named": named,
@@ -129,8 +142,7 @@ class ChangeCapture:
             records = [store.dataset(DatasetKey(TABLE_NAMESPACE, label)) for label in labels]
         return {r.key.name: [[c.name, c.type] for c in r.columns] for r in records if r is not None and r.columns}
 
-    def _keep(self, row: ChangeRow, resolved: Sequence[ResolvedStatement]) -> bool:
-        statements = _own_statements(row.proposal)
+    def _keep(self, row: ChangeRow, statements: Sequence[StatementWork], resolved: Sequence[ResolvedStatement]) -> bool:
         with self._lineage.writing() as store:
             if not _claim(store, row):
                 return False
