@@ -16,8 +16,50 @@ from datasteward.profiling.model import Profile, ProfileSource
 from datasteward.profiling.profile import profile
 
 ROWS = 3_000
-_FIRST = ["Ana", "Bob", "Carla", "David", "Emma", "Felix", "Grace", "Henry", "Ida", "Jack", "Karen", "Liam", "Mia", "Noah", "Olga", "Peter", "Ruth", "Susan", "Thomas", "Ursula"]
-_LAST = ["Abel", "Brandt", "Costa", "Dumont", "Eriksen", "Fischer", "Garcia", "Hansen", "Ivanov", "Jones", "Keller", "Lopez", "Meyer", "Novak", "Olsen", "Petit", "Quist", "Rossi", "Smith", "Tanaka"]
+_FIRST = [
+    "Ana",
+    "Bob",
+    "Carla",
+    "David",
+    "Emma",
+    "Felix",
+    "Grace",
+    "Henry",
+    "Ida",
+    "Jack",
+    "Karen",
+    "Liam",
+    "Mia",
+    "Noah",
+    "Olga",
+    "Peter",
+    "Ruth",
+    "Susan",
+    "Thomas",
+    "Ursula",
+]
+_LAST = [
+    "Abel",
+    "Brandt",
+    "Costa",
+    "Dumont",
+    "Eriksen",
+    "Fischer",
+    "Garcia",
+    "Hansen",
+    "Ivanov",
+    "Jones",
+    "Keller",
+    "Lopez",
+    "Meyer",
+    "Novak",
+    "Olsen",
+    "Petit",
+    "Quist",
+    "Rossi",
+    "Smith",
+    "Tanaka",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +222,9 @@ def judge(made: Profile, labels: dict[str, Labelled], tallies: dict[str, Tally])
         tallies["meaning"].note(
             f"{name}: {found}", found is not None, found == label.meaning and label.meaning is not None
         )
-        if (found is not None and label.meaning is not None and found != label.meaning) or (found is None and label.meaning is not None):
+        if (found is not None and label.meaning is not None and found != label.meaning) or (
+            found is None and label.meaning is not None
+        ):
             tallies["meaning"].missed.append(f"{name}: {label.meaning}")
         tallies["personal data"].note(name, column.is_sensitive, label.is_personal)
         if name != "contact":

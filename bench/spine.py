@@ -64,7 +64,9 @@ def peer(folder: Path, python: str) -> Server:
 
 
 def stop_owner(folder: Path) -> None:
-    subprocess.run([sys.executable, "-m", "datasteward_cli.main", "owner", "stop"], cwd=folder, capture_output=True, check=False)
+    subprocess.run(
+        [sys.executable, "-m", "datasteward_cli.main", "owner", "stop"], cwd=folder, capture_output=True, check=False
+    )
 
 
 @contextlib.contextmanager
@@ -175,7 +177,9 @@ def peak_memory(root: int, stop: threading.Event) -> list[float]:
 
 def big_result(folder: Path, rows: int) -> None:
     sql = f"SELECT i, i * 2 AS j, hash(i) AS h FROM range({rows}) t(i) ORDER BY h"
-    (folder / "steward.toml").write_text("[limits]\nmemory = '120MB'\ntimeout_seconds = 300\n[owner]\nwarm_workers = 1\n")
+    (folder / "steward.toml").write_text(
+        "[limits]\nmemory = '120MB'\ntimeout_seconds = 300\n[owner]\nwarm_workers = 1\n"
+    )
     with ours(folder) as server:
         server.ask("SELECT 1")
         owner = json.loads((folder / ".steward" / "owner.json").read_text())["process_id"]
@@ -186,7 +190,10 @@ def big_result(folder: Path, rows: int) -> None:
         first_view = time.perf_counter() - started
         body = answer["structuredContent"]["results"][0]
         count = server.wait(
-            server.send("tools/call", {"name": "run_query", "arguments": {"sql": f"SELECT count(*) FROM {body['handle']}"}}), 300
+            server.send(
+                "tools/call", {"name": "run_query", "arguments": {"sql": f"SELECT count(*) FROM {body['handle']}"}}
+            ),
+            300,
         )
         stored = time.perf_counter() - started
         stop.set()
@@ -241,7 +248,9 @@ def main() -> None:
             a = latencies(us, chosen.calls)
             b = latencies(them, chosen.calls) if them else None
             rows.append(("small query p50, ms", a[len(a) // 2] * 1e3, b[len(b) // 2] * 1e3 if b else None))
-            rows.append(("small query p99, ms", a[int(len(a) * 0.99)] * 1e3, b[int(len(b) * 0.99)] * 1e3 if b else None))
+            rows.append(
+                ("small query p99, ms", a[int(len(a) * 0.99)] * 1e3, b[int(len(b) * 0.99)] * 1e3 if b else None)
+            )
             rate, wrong = throughput(us, chosen.calls * 2, chosen.callers)
             other = throughput(them, chosen.calls * 2, chosen.callers) if them else (None, None)
             rows.append((f"calls a second, {chosen.callers} callers", rate, other[0]))

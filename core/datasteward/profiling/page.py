@@ -41,7 +41,11 @@ def render_page(profile: Profile, *, shows_values: bool = True) -> str:
 
 def _facts(profile: Profile) -> str:
     sensitive = sum(1 for c in profile.columns if c.is_sensitive)
-    facts = [("rows", f"{'' if profile.rows_are_exact else 'about '}{profile.rows:,}"), ("columns", str(len(profile.columns))), ("format", profile.format)]
+    facts = [
+        ("rows", f"{'' if profile.rows_are_exact else 'about '}{profile.rows:,}"),
+        ("columns", str(len(profile.columns))),
+        ("format", profile.format),
+    ]
     if profile.size_bytes is not None:
         facts.append(("size", format_bytes(profile.size_bytes)))
     if profile.grain:
@@ -86,7 +90,12 @@ def _column(column: ColumnProfile, shows_values: bool) -> str:
         ("distinct", f"{about}{column.distinct:,}"),
     ]
     if not hides and column.min is not None:
-        facts.append(("range in the sample" if column.is_sampled else "range", f"{format_value(column.min, 40)} … {format_value(column.max or '', 40)}"))
+        facts.append(
+            (
+                "range in the sample" if column.is_sampled else "range",
+                f"{format_value(column.min, 40)} … {format_value(column.max or '', 40)}",
+            )
+        )
     if not hides and column.distribution and column.distribution.mean is not None:
         facts.append(("mean", f"{column.distribution.mean:.6g}"))
     if column.pattern:

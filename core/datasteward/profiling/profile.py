@@ -179,7 +179,9 @@ def _look(
         budget.left_out.append(f"exact counts of {whose}: theirs are scaled up from {sample.how} (time budget)")
     if counts_apart and is_done:
         scanned |= budget.run(
-            "exact key counts", lambda: count_keys(cursor, table, shapes, candidates, scanned), dict[str, ScannedColumn]()
+            "exact key counts",
+            lambda: count_keys(cursor, table, shapes, candidates, scanned),
+            dict[str, ScannedColumn](),
         )
         progress(0.7, "counting keys")
     if is_whole:
@@ -270,7 +272,10 @@ def _is_short(scanned: ScannedColumn) -> bool:
 
 def _top(scanned: ScannedColumn, looks: _Looks, name: str) -> tuple[ValueCount, ...]:
     if scanned.histogram:
-        return tuple(ValueCount(value=v, rows=n, share=n / looks.rows, is_exact=not scanned.is_sampled) for v, n in scanned.histogram[:30])
+        return tuple(
+            ValueCount(value=v, rows=n, share=n / looks.rows, is_exact=not scanned.is_sampled)
+            for v, n in scanned.histogram[:30]
+        )
     look = looks.sample.columns[name]
     is_exact = looks.sample.how == "all rows"
     if look.filled == 0 or look.top[0].rows <= 1:

@@ -38,7 +38,9 @@ def render_for_model(profile: Profile, *, budget_characters: int = BUDGET_CHARAC
 def _header(profile: Profile) -> list[str]:
     size = f" · {format_bytes(profile.size_bytes)}" if profile.size_bytes is not None else ""
     sampled = (
-        "" if profile.sampled_rows >= profile.rows else f" · counts exact but ~ from a sample of {profile.sampled_rows:,}"
+        ""
+        if profile.sampled_rows >= profile.rows
+        else f" · counts exact but ~ from a sample of {profile.sampled_rows:,}"
     )
     lines = [
         f"{profile.name}: {'' if profile.rows_are_exact else '~'}{profile.rows:,} rows x {len(profile.columns)} columns · {profile.format}{size}{sampled}"
@@ -128,7 +130,9 @@ def _values(column: ColumnProfile) -> str:
 def _range(column: ColumnProfile) -> str:
     parts = []
     if column.min is not None:
-        parts.append(f"{'~' if column.is_sampled else ''}{format_value(column.min, 26)} … {format_value(column.max or '', 26)}")
+        parts.append(
+            f"{'~' if column.is_sampled else ''}{format_value(column.min, 26)} … {format_value(column.max or '', 26)}"
+        )
     if (
         column.distribution
         and column.family in {"integer", "decimal"}

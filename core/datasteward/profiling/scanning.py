@@ -111,7 +111,9 @@ def scan(
     """One `Scan` for every 150 columns, each by one pass over the source."""
     for start in range(0, max(1, len(shapes)), COLUMNS_PER_PASS):
         part = shapes[start : start + COLUMNS_PER_PASS]
-        expressions = [_expression(s, sample, s.name in candidates, fences.get(s.name), today, lists_days) for s in part]
+        expressions = [
+            _expression(s, sample, s.name in candidates, fences.get(s.name), today, lists_days) for s in part
+        ]
         query = f"SELECT {', '.join(['count(*)', *expressions])} FROM {table_sql}"
         row = connection.execute(query).fetchone() or (0,)
         columns = {s.name: _read(found, s.name in candidates) for s, found in zip(part, row[1:], strict=True)}

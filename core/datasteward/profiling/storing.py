@@ -39,9 +39,7 @@ def without_sensitive_values(profile: Profile) -> Profile:
     if not hidden:
         return profile
     findings = tuple(replace(f, example="") if f.column in hidden else f for f in profile.findings)
-    return replace(
-        profile, columns=tuple(_hide(c) if _hides(c) else c for c in profile.columns), findings=findings
-    )
+    return replace(profile, columns=tuple(_hide(c) if _hides(c) else c for c in profile.columns), findings=findings)
 
 
 def _hides(column: ColumnProfile) -> bool:
