@@ -185,8 +185,9 @@ class StewardApp(App[None]):
     # What is said
 
     def say(self, block: Block) -> None:
-        """Put a block at the end of the conversation."""
-        self.transcript.add(block)
+        """Put a block at the end of the conversation; what comes after the app has closed is let go."""
+        if self.screen_stack:
+            self.transcript.add(block)
 
     def show_standing(self) -> None:
         """Bring the status line up to date."""
