@@ -75,7 +75,9 @@ class Session:
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A cursor of its own on the locked connection; give it back with `close_cursor`."""
         cursor = self._open().cursor()
-        cursor.execute(f"SET search_path = {quote_text(self._search_path())}")
+        path = self._search_path()
+        if path != "memory.main":
+            cursor.execute(f"SET search_path = {quote_text(path)}")
         with self._lock:
             self._cursors.append(cursor)
         return cursor
