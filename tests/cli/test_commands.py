@@ -129,3 +129,16 @@ def test_results_are_pinned_and_pruned(folder: Path) -> None:
 def test_the_pump_imports_the_standard_library_only(tmp_path: Path) -> None:
     run = subprocess.run([sys.executable, "-c", STDLIB_ONLY], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+OWNER_IS_LIGHT = """
+import sys
+import datasteward_cli.owner_process, datasteward.local_calls, datasteward.services
+import datasteward_tools.registry, datasteward_mcp.framing, datasteward_mcp.server
+print([m for m in ("duckdb", "pyarrow", "sqlglot", "anthropic", "textual") if m in sys.modules])
+"""
+
+
+def test_the_owner_starts_without_the_engine_a_model_or_a_screen() -> None:
+    run = subprocess.run([sys.executable, "-c", OWNER_IS_LIGHT], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

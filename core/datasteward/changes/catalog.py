@@ -5,11 +5,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from datasteward.changes.model import ObjectKind, TableName
 from datasteward.changes.names import LEDGER_SCHEMA
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ class CatalogObject:
 Row = tuple[object, ...]
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: list[object]) -> list[Row]:
+def _rows(connection: "duckdb.DuckDBPyConnection", sql: str, parameters: list[object]) -> list[Row]:
     return connection.execute(sql, parameters).fetchall()
 
 
@@ -84,7 +86,7 @@ class Catalog:
     objects: Mapping[ObjectKey, CatalogObject]
 
 
-def read_catalog(connection: duckdb.DuckDBPyConnection, catalog: str, *, only_tables: bool = False) -> Catalog:
+def read_catalog(connection: "duckdb.DuckDBPyConnection", catalog: str, *, only_tables: bool = False) -> Catalog:
     """What the database holds as this connection sees it; `only_tables` leaves the other kinds of objects out."""
     columns = _read_columns(connection, catalog)
     found = _read_tables(connection, catalog, columns)
@@ -122,7 +124,7 @@ def read_catalog(connection: duckdb.DuckDBPyConnection, catalog: str, *, only_ta
 Columns = Mapping[tuple[str, str], list[Column]]
 
 
-def _read_columns(connection: duckdb.DuckDBPyConnection, catalog: str) -> Columns:
+def _read_columns(connection: "duckdb.DuckDBPyConnection", catalog: str) -> Columns:
     columns: dict[tuple[str, str], list[Column]] = {}
     for schema, table, name, type_, nullable, default, generated, expression, comment in _rows(
         connection,
@@ -144,7 +146,7 @@ def _read_columns(connection: duckdb.DuckDBPyConnection, catalog: str) -> Column
     return columns
 
 
-def _read_tables(connection: duckdb.DuckDBPyConnection, catalog: str, columns: Columns) -> list[CatalogObject]:
+def _read_tables(connection: "duckdb.DuckDBPyConnection", catalog: str, columns: Columns) -> list[CatalogObject]:
     indexes = _read_indexes(connection, catalog)
     return [
         CatalogObject(
@@ -168,7 +170,7 @@ def _read_tables(connection: duckdb.DuckDBPyConnection, catalog: str, columns: C
 
 
 def _read_keys(
-    connection: duckdb.DuckDBPyConnection, catalog: str, columns: Mapping[tuple[str, str], list[Column]]
+    connection: "duckdb.DuckDBPyConnection", catalog: str, columns: Mapping[tuple[str, str], list[Column]]
 ) -> tuple[dict[tuple[str, str], tuple[str, ...]], dict[tuple[str, str], list[str]]]:
     keys: dict[tuple[str, str], tuple[str, ...]] = {}
     parents: dict[tuple[str, str], list[str]] = {}
@@ -190,7 +192,7 @@ def _read_keys(
     return keys, parents
 
 
-def _read_schemas(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[CatalogObject]:
+def _read_schemas(connection: "duckdb.DuckDBPyConnection", catalog: str) -> list[CatalogObject]:
     rows = _rows(
         connection,
         "SELECT schema_name, oid FROM system.main.duckdb_schemas() WHERE database_name = ? AND NOT internal"
@@ -209,7 +211,7 @@ def _read_schemas(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[C
     ]
 
 
-def _read_sequences(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[CatalogObject]:
+def _read_sequences(connection: "duckdb.DuckDBPyConnection", catalog: str) -> list[CatalogObject]:
     rows = _rows(
         connection,
         "SELECT schema_name, sequence_name, sequence_oid, sql, comment FROM system.main.duckdb_sequences()"
@@ -229,7 +231,7 @@ def _read_sequences(connection: duckdb.DuckDBPyConnection, catalog: str) -> list
     ]
 
 
-def _read_views(connection: duckdb.DuckDBPyConnection, catalog: str, columns: Columns) -> list[CatalogObject]:
+def _read_views(connection: "duckdb.DuckDBPyConnection", catalog: str, columns: Columns) -> list[CatalogObject]:
     rows = _rows(
         connection,
         "SELECT schema_name, view_name, view_oid, sql, comment FROM system.main.duckdb_views()"
@@ -253,7 +255,7 @@ def _qualified_sequence(catalog: str, schema: object, name: object, sql: str) ->
     return f"CREATE SEQUENCE {_quote(catalog)}.{_quote(schema)}.{_quote(name)} {sql[sql.rindex('INCREMENT BY') :]}"
 
 
-def _read_indexes(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tuple[str, str], list[str]]:
+def _read_indexes(connection: "duckdb.DuckDBPyConnection", catalog: str) -> dict[tuple[str, str], list[str]]:
     found: dict[tuple[str, str], list[str]] = {}
     for schema, table, sql in _rows(
         connection,
@@ -265,7 +267,7 @@ def _read_indexes(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[t
     return found
 
 
-def _read_types(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[CatalogObject]:
+def _read_types(connection: "duckdb.DuckDBPyConnection", catalog: str) -> list[CatalogObject]:
     rows = _rows(
         connection,
         "SELECT schema_name, type_name, type_oid, logical_type, labels FROM system.main.duckdb_types()"
@@ -288,7 +290,7 @@ def _read_types(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[Cat
     ]
 
 
-def _read_macros(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[CatalogObject]:
+def _read_macros(connection: "duckdb.DuckDBPyConnection", catalog: str) -> list[CatalogObject]:
     rows = _rows(
         connection,
         "SELECT schema_name, function_name, any_value(function_oid), function_type, list(parameters),"

@@ -4,14 +4,16 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from datasteward.changes.catalog import CatalogObject, ObjectKey, TableShape
 from datasteward.changes.digest import file_sha256
 from datasteward.changes.model import FilePrint, ObjectPrint
 from datasteward.changes.names import hash_columns, qualify
 from datasteward.changes.rows import read_row
+
+if TYPE_CHECKING:
+    import duckdb
 
 _HEADER_BYTES = 12288
 
@@ -42,7 +44,7 @@ def absent(key: ObjectKey) -> ObjectPrint:
 def print_object(
     found: CatalogObject | None,
     key: ObjectKey,
-    connection: duckdb.DuckDBPyConnection | None = None,
+    connection: "duckdb.DuckDBPyConnection | None" = None,
     catalog: str = "",
     shape: TableShape | None = None,
 ) -> ObjectPrint:

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import anyio
 import anyio.to_thread
-import duckdb
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasteward.changes.applying import Applying
@@ -453,7 +453,7 @@ class ChangeService:
 
     def _known_prints(self) -> tuple[str, tuple[ObjectPrint, ...]]:
         stamp = stamp_database(Path(self._place.database))
-        return stamp, self.store.known_prints(stamp, duckdb.__version__)
+        return stamp, self.store.known_prints(stamp, version("duckdb"))
 
     async def _decide_by_policy(self, number: int) -> ChangeReport:
         handle = f"c{number}"
