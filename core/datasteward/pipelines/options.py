@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from datasteward.pipelines.connections import Connection
+
 Materialization = Literal["table", "view", "incremental", "merge", "append", "ephemeral"]
 Grain = Literal["hour", "day", "week", "month"]
 OnFail = Literal["warn", "quarantine", "block"]
@@ -276,5 +278,7 @@ class PipelineOptions(Options):
     """Seconds the whole run may take."""
     defaults: Defaults = Defaults()
     """What headers need not repeat."""
+    connections: dict[str, Connection] = Field(default_factory=dict)
+    """By the name that assets use: engines and databases."""
     description: str | None = None
     """What the pipeline is for."""
