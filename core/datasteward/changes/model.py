@@ -181,6 +181,13 @@ class CheckEffect(Model):
     detail: str
 
 
+class Risk(Model):
+    """How much care a decision needs, and why; `low` has no reasons."""
+
+    level: Literal["low", "medium", "high"] = "low"
+    reasons: tuple[str, ...] = ()
+
+
 class Preview(Model):
     """The measured effect of a change, found by doing it and rolling it back."""
 
@@ -192,6 +199,7 @@ class Preview(Model):
     notes: tuple[str, ...] = ()
     is_reversible: bool = True
     irreversible_because: str | None = None
+    risk: Risk = Risk()
     seconds: float = 0.0
     bytes_written: int = 0
 

@@ -49,6 +49,8 @@ def render_preview(preview: Preview, *, with_rows: bool = True) -> str:
     lines += [f"note: {n}" for n in preview.notes]
     if not lines:
         lines.append("no effect: nothing would change")
+    if preview.risk.reasons:
+        lines.append(f"risk {preview.risk.level}: {make_safe('; '.join(preview.risk.reasons))}")
     lines.append(
         "can be taken back" if preview.is_reversible else f"CANNOT be taken back: {preview.irreversible_because}"
     )

@@ -37,6 +37,7 @@ from datasteward.changes.model import (
 from datasteward.changes.policy import PolicySettings, PolicyVerdict, facts_of, judge
 from datasteward.changes.ports import Hooks, Inspector, JournalLike, NoHooks, WriterHost
 from datasteward.changes.prints import stamp_database
+from datasteward.changes.risk import assess_risk
 from datasteward.changes.signatures import refuse_unsigned
 from datasteward.changes.store import ChangeEvent, ChangeRow, ChangeStore, ChangeSummary
 from datasteward.errors import EngineFault, ToolError
@@ -406,6 +407,9 @@ class ChangeService:
     ) -> int:
         statements = draft.body.statements
         downstream = await self._hooks.downstream_of(statements, measured.preview)
+        pii = await self._hooks.touches_pii(statements, measured.preview)
+        preview = measured.preview.model_copy(update={"downstream": downstream})
+        preview = preview.model_copy(update={"risk": assess_risk(preview, touches_pii=pii)})
         proposal = Proposal(
             nonce=secrets.token_hex(16),
             database=self._place.database,
@@ -417,11 +421,10 @@ class ChangeService:
             stamp=measured.stamp,
             base=measured.base,
             expected=measured.expected,
-            preview=measured.preview.model_copy(update={"downstream": downstream}),
+            preview=preview,
             requested_by=draft.requested_by,
             purpose=draft.purpose,
         )
-        pii = await self._hooks.touches_pii(statements, measured.preview)
         verdict = judge(self.policy, facts_of(proposal, touches_pii=pii))
 
         def store() -> int:

@@ -1,0 +1,59 @@
+"""How much care a decision on a change needs, told from its measured effect."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from datasteward.changes.model import Preview, Risk, TableEffect
+
+MEDIUM_SHARE = 0.1
+HIGH_SHARE = 0.5
+
+Level = Literal["medium", "high"]
+Reason = tuple[Level, str]
+
+
+def assess_risk(preview: Preview, *, touches_pii: bool | None = None) -> Risk:
+    """The highest level that any reason gives, with the reasons of that level first; `low` when there is none.
+
+    High: it cannot be taken back, breaks a check, drops or replaces a table with rows, or updates and deletes at least
+    half of one. Medium: at least a tenth, a changed definition, a replaced file, something downstream, personal data.
+    """
+    found = [*_of_the_whole(preview, touches_pii)]
+    for table in preview.tables:
+        found += _of_table(table)
+    reasons = tuple(text for level in ("high", "medium") for given, text in found if given == level)
+    if not reasons:
+        return Risk()
+    return Risk(level="high" if any(level == "high" for level, _ in found) else "medium", reasons=reasons)
+
+
+def _of_the_whole(preview: Preview, touches_pii: bool | None) -> Iterator[Reason]:
+    if not preview.is_reversible:
+        yield "high", "it cannot be taken back"
+    if preview.checks:
+        yield "high", f"it breaks {_count(len(preview.checks), 'check')}"
+    if preview.downstream:
+        yield "medium", f"{_count(len(preview.downstream), 'thing')} downstream"
+    if touches_pii:
+        yield "medium", "it touches personal data"
+    for change in preview.schema_changes:
+        if change.action != "created" and change.kind != "table":
+            yield "medium", f"{change.kind} {change.name} is {change.action}"
+    for file in preview.files:
+        if file.action != "created":
+            yield "medium", f"the file {file.path.rsplit('/', 1)[-1]} is {file.action}"
+
+
+def _of_table(effect: TableEffect) -> Iterator[Reason]:
+    name = effect.table.label
+    if effect.action in {"dropped", "replaced"}:
+        yield ("high" if effect.rows_before else "medium"), f"{name} is {effect.action}"
+    elif effect.action == "altered":
+        yield "medium", f"the definition of {name} changes"
+    share = (effect.updated + effect.deleted) / max(1, effect.rows_before)
+    if effect.action == "rows" and share >= MEDIUM_SHARE:
+        yield ("high" if share >= HIGH_SHARE else "medium"), f"{share:.0%} of the rows of {name} change or go"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
