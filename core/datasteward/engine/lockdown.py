@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -25,6 +26,15 @@ _CLOSED_SETTINGS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachedFile:
+    """One more DuckDB file, attached under `name` before files are closed."""
+
+    name: str
+    path: Path
+    is_read_only: bool = True
+
+
 def open_reader(
     database: Path | None,
     *,
@@ -34,8 +44,9 @@ def open_reader(
     threads: int,
     temp_folder: Path,
     temp_limit_bytes: int,
+    attached: Iterable[AttachedFile] = (),
 ) -> duckdb.DuckDBPyConnection:
-    """A locked in-memory instance with `database` attached read-only under its stem.
+    """A locked in-memory instance with `database` attached read-only under its stem, and beside it what is `attached`.
 
     Files below `roots` and `results` are readable; settings cannot be changed any more. Every cursor starts with an
     empty search path: take cursors for users' SQL from `open_cursor`. Raises `duckdb.Error` when the file cannot be
@@ -49,6 +60,7 @@ def open_reader(
         threads=threads,
         temp_folder=temp_folder,
         temp_limit_bytes=temp_limit_bytes,
+        attached=attached,
     )
 
 
@@ -62,6 +74,7 @@ def open_writer(
     temp_folder: Path,
     temp_limit_bytes: int,
     storage_version: str = "v1.0.0",
+    attached: Iterable[AttachedFile] = (),
 ) -> duckdb.DuckDBPyConnection:
     """Like `open_reader` with the database open for changes; a new file gets `storage_version` (bytes, threads)."""
     return _open(
@@ -73,6 +86,7 @@ def open_writer(
         temp_folder=temp_folder,
         temp_limit_bytes=temp_limit_bytes,
         storage_version=storage_version,
+        attached=attached,
     )
 
 
@@ -95,6 +109,7 @@ def _open(
     temp_folder: Path,
     temp_limit_bytes: int,
     storage_version: str | None = None,
+    attached: Iterable[AttachedFile] = (),
 ) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:", config={"threads": threads, "allow_unsigned_extensions": False})
     try:
@@ -105,6 +120,9 @@ def _open(
             connection.execute(setting)
         if database is not None:
             connection.execute(_attach(database, is_read_only, storage_version))
+        for file in attached:
+            option = " (READ_ONLY)" if file.is_read_only else ""
+            connection.execute(f"ATTACH {quote_text(str(file.path))} AS {quote_name(file.name)}{option}")
         _close_files(connection, folders)
         if database is not None:
             path = f"{quote_name(database.stem)}.main,memory.main"

@@ -88,7 +88,7 @@ def _conflict_table(sql: str, shadow: Shadow) -> ShadowTable | None:
 def _bind_copy(copied: CopyStatement, shadow: Shadow, files: Files) -> StatementLineage:
     file = DatasetKey(FILE_NAMESPACE, copied.file)
     if copied.is_export:
-        found = _bind_query(copied.query, shadow, files)
+        found = bind_query(copied.query, shadow, files)
         return replace(_renamed(found, file), kind="copy_to")
     if copied.file not in files:
         raise BindError(f"the columns of {copied.file} are not known", kind="files")
@@ -97,7 +97,8 @@ def _bind_copy(copied: CopyStatement, shadow: Shadow, files: Files) -> Statement
     return replace(_read_plan(plan, rewritten.tables, shadow), kind="copy_from")
 
 
-def _bind_query(query: str, shadow: Shadow, files: Files) -> StatementLineage:
+def bind_query(query: str, shadow: Shadow, files: Files) -> StatementLineage:
+    """The lineage of one query on a shadow catalog; raises `BindError` or `UnknownPlan` when the binder cannot tell it."""
     rewritten = replace_files(query, files)
     plan = _bind_one(rewritten, shadow)
     return _read_plan(plan, rewritten.tables, shadow)
@@ -105,7 +106,7 @@ def _bind_query(query: str, shadow: Shadow, files: Files) -> StatementLineage:
 
 def _bind_insert(inserted: InsertStatement, shadow: Shadow, files: Files) -> StatementLineage:
     """An INSERT into a table that is not in the catalog: its columns are named by the list, else by the query."""
-    found = _bind_query(inserted.query, shadow, files)
+    found = bind_query(inserted.query, shadow, files)
     target = shadow.catalog.key_for(inserted.path)
     names = dict(zip((o.name for o in found.outputs), inserted.columns, strict=False))
     outputs = tuple(replace(o, name=names.get(o.name, o.name)) for o in found.outputs)

@@ -53,7 +53,7 @@ class Shadow:
             self._connection.execute("BEGIN")
             try:
                 for table in tables:
-                    self._create_table(table)
+                    self.create_table(table)
                 return self._plan(sql)
             finally:
                 self._connection.execute("ROLLBACK")
@@ -96,9 +96,10 @@ class Shadow:
         except duckdb.Error:
             self._connection.execute("ROLLBACK")
             for table in tables:
-                self._create_table(table)
+                self.create_table(table)
 
-    def _create_table(self, table: ShadowTable) -> None:
+    def create_table(self, table: ShadowTable) -> None:
+        """Make a table known; a type that the shadow does not know becomes VARCHAR."""
         try:
             self._connection.execute(_create_table_sql(table, table.columns))
         except duckdb.Error:
@@ -127,7 +128,7 @@ class Shadow:
     def _stand_in_for_lost_views(self, views: Sequence[Dataset]) -> None:
         for view in views:
             if view.columns and not self._try(f"DESCRIBE {_dotted(view.sql_path)}"):
-                self._create_table(ShadowTable(path=view.sql_path, columns=view.columns))
+                self.create_table(ShadowTable(path=view.sql_path, columns=view.columns))
 
     def _try(self, sql: str) -> bool:
         try:

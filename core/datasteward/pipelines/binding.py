@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from datasteward.errors import ToolError
-from datasteward.lineage.bound import _bind_query
+from datasteward.lineage.bound import bind_query
 from datasteward.lineage.edges import StatementLineage
 from datasteward.lineage.plan_types import BindError, UnknownPlan
 from datasteward.lineage.resolve import resolve
@@ -33,7 +33,7 @@ class AssetBinder:
         dataset = Dataset(namespace=self._catalog.namespace, name=name, kind="table", columns=columns, path=path)
         self._catalog = self._catalog.with_dataset(dataset)
         self._shadow.catalog = self._catalog
-        self._shadow._create_table(ShadowTable(path=path, columns=columns))
+        self._shadow.create_table(ShadowTable(path=path, columns=columns))
 
     def bind(
         self, asset: Asset, sql: str, files: Mapping[str, tuple[Column, ...]], *, has_places: bool
@@ -43,7 +43,7 @@ class AssetBinder:
         `has_places` says that positions in `sql` are positions in the asset's file.
         """
         try:
-            return _bind_query(sql, self._shadow, files)
+            return bind_query(sql, self._shadow, files)
         except BindError as error:
             raise PipelineFault([self._problem(asset, sql, error, has_places)]) from error
         except (UnknownPlan, KeyError, IndexError, TypeError, ValueError, RecursionError):

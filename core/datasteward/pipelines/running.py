@@ -17,10 +17,11 @@ from typing import Any
 import duckdb
 
 from datasteward.changes.crash import crash_point
+from datasteward.changes.session import IMAGES
 from datasteward.engine.carriers import quote_name, quote_text
 from datasteward.engine.duckdb_errors import explain_duckdb_error
 from datasteward.engine.jobs import WorkerSettings
-from datasteward.engine.lockdown import open_cursor
+from datasteward.engine.lockdown import AttachedFile, open_cursor
 from datasteward.errors import Cancelled, ToolError
 from datasteward.pipelines.auditing import CheckFailed
 from datasteward.pipelines.build_model import QUARANTINE, Build, Guard
@@ -62,7 +63,8 @@ def run_pipeline(
     images = Path(job.images) if job.images else None
     is_new_database = not settings.database.exists()
     has_begun = False
-    connection = open_for_run(settings, images)
+    record = [AttachedFile(name=IMAGES, path=images, is_read_only=False)] if images else []
+    connection = open_for_run(settings, record)
     try:
         database = settings.database.stem
         cursor = open_cursor(connection, database)
