@@ -51,16 +51,25 @@ MAX_STATEMENTS = 100
 
 
 class Gate:
-    """Judges SQL against one database, the names beside it and the file rules; use from one thread at a time."""
+    """Judges SQL against one database, the names beside it and the file rules; use from one thread at a time.
+
+    The parser knows nothing of the database, so one may serve gate after gate.
+    """
 
     def __init__(
-        self, catalog: CatalogView, names: NameResolver, files: FileRules, *, max_bytes: int = DEFAULT_MAX_BYTES
+        self,
+        catalog: CatalogView,
+        names: NameResolver,
+        files: FileRules,
+        *,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        parser: Parser | None = None,
     ) -> None:
         self._catalog = catalog
         self._names = names
         self._files = files
         self._max_bytes = max_bytes
-        self._parser = Parser()
+        self._parser = parser or Parser()
         self._stability = self._parser.functions()
         self._bodies: dict[str, Tree] = {}
 

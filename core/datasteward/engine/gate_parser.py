@@ -66,6 +66,7 @@ class Parser:
         self._lock = threading.Lock()
         self._definitions: dict[str, list[str]] | None = None
         self._implied: dict[str, frozenset[str]] = {}
+        self._functions: dict[str, str] = {}
         self._trees: dict[str, Tree] = {}
 
     def split(self, sql: str) -> list[SplitStatement]:
@@ -145,6 +146,11 @@ class Parser:
 
     def functions(self) -> dict[str, str]:
         """Every built-in function's name in lower case with its worst stability (VOLATILE before the others)."""
+        if not self._functions:
+            self._functions = self._read_functions()
+        return self._functions
+
+    def _read_functions(self) -> dict[str, str]:
         with self._lock:
             rows = self._connection.execute(
                 "SELECT function_name, stability FROM system.main.duckdb_functions() WHERE internal"

@@ -12,6 +12,7 @@ from datasteward.engine.carriers import quote_name, quote_text
 from datasteward.engine.duckdb_errors import explain_duckdb_error
 from datasteward.engine.gate import AttachedCatalog, FileRules, Gate
 from datasteward.engine.gate_facts import GateReport, NamedSource, StatementFacts
+from datasteward.engine.gate_parser import Parser
 from datasteward.engine.jobs import SourceUse, WorkerSettings
 from datasteward.engine.lockdown import open_reader
 from datasteward.engine.sources import Sources, SourceView
@@ -39,6 +40,7 @@ class Session:
         self._has_database = False
         self._catalog: AttachedCatalog | None = None
         self._gate: Gate | None = None
+        self._parser: Parser | None = None
         self._sources = Sources(settings)
         self._views: dict[str, SourceView] = {}
         self._cursors: list[duckdb.DuckDBPyConnection] = []
@@ -183,7 +185,8 @@ class Session:
             workspace_root=self.settings.workspace_root,
             denied=(self.settings.state_folder, *_database_files(self.settings.database)),
         )
-        self._gate = Gate(self._catalog, self._sources, rules, max_bytes=self.settings.sql_bytes)
+        self._parser = self._parser or Parser()
+        self._gate = Gate(self._catalog, self._sources, rules, max_bytes=self.settings.sql_bytes, parser=self._parser)
         return self._connection
 
     def _connect(self, database: Path | None) -> duckdb.DuckDBPyConnection:
