@@ -1,5 +1,6 @@
 """Runs the statements of one read in a worker: gate, stream, store, and the head of each result."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from datasteward.engine.result_files import ResultWriter, batch_rows
 from datasteward.engine.session import PreparedStatement, Session
 from datasteward.errors import Cancelled, ToolError
 
+_FILE_FAULT = re.compile("CSV Error|Malformed JSON|JSON transform error")
+"""What DuckDB says when a later line of a file is not what its first lines promised."""
 HeadListener = Callable[[int, ResultHead], None]
 
 
@@ -51,7 +54,7 @@ def _run_statement(
     try:
         return _try_statement(session, statement, job, index, tell_head)
     except ToolError as error:
-        is_broken_file = isinstance(error.__cause__, duckdb.Error) and "CSV Error" in str(error.__cause__)
+        is_broken_file = isinstance(error.__cause__, duckdb.Error) and _FILE_FAULT.search(str(error.__cause__))
         again = session.prepare_by_all_lines(statement.sql) if is_broken_file else None
         if again is None:
             raise

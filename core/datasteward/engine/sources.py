@@ -104,12 +104,12 @@ class Sources:
         )
 
     def read_whole(self, source: NamedSource) -> bool:
-        """From now on choose how to read a delimited file by all its lines; False when that is so or it is another file."""
+        """From now on choose how to read a text file by all its lines; False when that is so or it is another file."""
         if source.kind != "file" or source.path.is_dir():
             return False
         from datasteward.intake.inspect import inspect_file
 
-        if inspect_file(source.path).format != "delimited" or self._look(source.path) == "all":
+        if inspect_file(source.path).format not in {"delimited", "ndjson", "json"} or self._look(source.path) == "all":
             return False
         self._mark(source.path).parent.mkdir(parents=True, exist_ok=True)
         self._mark(source.path).touch()

@@ -84,12 +84,14 @@ class QuarantineWriter:
         self._path = path
         self._rows: list[tuple[int, str, str]] = []
         self.reasons: Counter[str] = Counter()
+        self.first_line = 0
         self._writer: Any = None
 
     def add(self, record: Record, reason: str) -> None:
         """Set one record aside; its text is cut at 100,000 characters."""
         self._rows.append((record.line_number, record.raw[:100_000], reason))
         self.reasons[reason] += 1
+        self.first_line = self.first_line or record.line_number
         if len(self._rows) >= BATCH_ROWS:
             self._flush()
 
@@ -194,10 +196,10 @@ def _write(
         for record in outside:
             quarantine.add(record, _FLAW_REASON)
         quarantine.close()
-    _check_limit(intake, limit, bad, writer.count, quarantine.reasons)
+    check_limit(intake, limit, bad, writer.count, quarantine)
     return Converted(
         names=tuple(body.names), labels=tuple(body.labels), rows=writer.count, bad_rows=bad,
-        outside_rows=len(outside), reasons=_count(quarantine.reasons), mended=_count(mended), told=body.told,
+        outside_rows=len(outside), reasons=count_reasons(quarantine.reasons), mended=count_reasons(mended), told=body.told,
     )  # fmt: skip
 
 
@@ -207,18 +209,22 @@ def _mend_last(mender: Mender, record: Record) -> list[str] | None:
     return mended.fields if mended.fields and mended.reason.startswith("written with") else None
 
 
-def _count(counter: Counter[str]) -> tuple[ReasonCount, ...]:
+def count_reasons(counter: Counter[str]) -> tuple[ReasonCount, ...]:
+    """The reasons with their rows, the commonest first."""
     return tuple(ReasonCount(reason=r, rows=n) for r, n in counter.most_common())
 
 
-def _check_limit(intake: Intake, limit: BadRowLimit, bad: int, good: int, reasons: Counter[str]) -> None:
+def check_limit(intake: Intake, limit: BadRowLimit, bad: int, good: int, aside: QuarantineWriter) -> None:
+    """Raise `ToolError` with the worst reasons and the first line when more rows are bad than `limit` lets through."""
     if bad <= max(limit.count, limit.share * (bad + good)):
         return
-    worst = "; ".join(f"{n} x {r}" for r, n in reasons.most_common(3))
+    worst = "; ".join(f"{n} x {r}" for r, n in aside.reasons.most_common(3))
+    options = "delim, quote, escape, header, skip, encoding" if intake.format == "delimited" else "format"
+    reader = "read_csv" if intake.format == "delimited" else "read_json"
     raise ToolError(
-        f"{bad:,} of {bad + good:,} rows of {intake.path.name} did not parse ({worst}).",
+        f"{bad:,} of {bad + good:,} rows of {intake.path.name} did not parse ({worst}), the first at line {aside.first_line}.",
         code="runtime",
-        hint="Name the delimiter, quote or encoding yourself, or allow more bad rows.",
+        hint=f"Look at that line; {reader}('{intake.path.name}', …) reads a file by options of your own ({options}).",
     )
 
 

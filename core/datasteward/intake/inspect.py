@@ -79,7 +79,8 @@ def _inspect(path: Path, size_bytes: int, modified_ns: int, overrides: Overrides
         raise ToolError(f"{path.name} holds nothing but blanks.", code="invalid_arguments")
     kind = _text_format(path, base.part, head)
     if kind != "delimited":
-        return replace(base, format=kind, encoding=guess_encoding(head))
+        encoding = guess_encoding(head)
+        return replace(base, format=kind, encoding=encoding, doubts=base.doubts + _encoding_doubts(encoding))
     return _inspect_delimited(base, head)
 
 
@@ -309,12 +310,16 @@ def _find_comment(records: list[Record]) -> str:
     return ""
 
 
+def _encoding_doubts(encoding: Encoding) -> tuple[str, ...]:
+    if encoding.confidence >= 0.9:
+        return ()
+    return (f"The encoding is a guess: {encoding.name} ({encoding.confidence:.0%} sure).",)
+
+
 def _doubts(
     encoding: Encoding, newlines: Newlines, sniffed: Sniffed, table: Table, records: list[Record], labels: list[str]
 ) -> tuple[str, ...]:
-    found: list[str] = []
-    if encoding.confidence < 0.9:
-        found.append(f"The encoding is a guess: {encoding.name} ({encoding.confidence:.0%} sure).")
+    found = [*_encoding_doubts(encoding)]
     if sniffed.rival:
         found.append(
             f"The delimiter {sniffed.dialect.delimiter!r} is uncertain; {sniffed.rival.delimiter!r} fits nearly as well."
