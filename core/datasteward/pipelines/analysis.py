@@ -17,7 +17,7 @@ from datasteward.pipelines.inlining import fill_window, has_window_marks, inline
 from datasteward.pipelines.loading import Asset, Pipeline
 from datasteward.pipelines.problems import PipelineFault, Problem, place_of, suggest
 from datasteward.pipelines.state_model import AssetPrint, Window
-from datasteward.pipelines.surroundings import OuterInput, Surroundings
+from datasteward.pipelines.surroundings import OuterInput, Surroundings, call_of
 from datasteward.pipelines.syntax import Parser, Query, TableUse
 
 SAMPLE_WINDOW = Window(start=datetime(2000, 1, 1), end=datetime(2000, 1, 2))
@@ -37,9 +37,6 @@ class Node:
     """By the key of each asset it reads: the columns it uses, in lower case; None when all of them."""
     checks: tuple[Check, ...]
     print: AssetPrint
-    contract: Contract | None = None
-    lineage: StatementLineage | None = None
-    is_volatile: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +136,7 @@ class _Analyst:
             self._add_input(draft, use, sql)
         for scan in draft.query.scans:
             try:
-                found = self.surroundings.scan(sql, scan)
+                found = self.surroundings.scan(call_of(sql, scan))
             except ToolError as error:
                 raise PipelineFault([_problem_at(asset, sql, scan.start, error.message)]) from error
             draft.outer.append(found)
@@ -179,8 +176,7 @@ class _Analyst:
         if asset.language == "python":
             columns = tuple(Column(name=n, type=t) for n, t in (asset.options.columns or {}).items())
             reads: dict[str, frozenset[str] | None] = dict.fromkeys(draft.keys)
-            node = _node(draft, asset.body, columns, reads, checks, print_source(asset, checks), contract)
-            self._finish(node)
+            self._finish(_node(draft, asset.body, columns, reads, checks, print_source(asset, checks)), contract)
             return
         assert draft.query is not None
         for key in draft.keys:
@@ -211,10 +207,8 @@ class _Analyst:
             _columns_read(lineage, [self.by_key[k] for k in keys]),
             checks,
             print_query(asset, query, lineage.outputs, checks, self.parser),
-            contract,
         )
-        is_volatile = bool(query.functions & self.parser.volatile_functions)
-        self._finish(replace(node, lineage=lineage, is_volatile=is_volatile))
+        self._finish(node, contract)
 
     def _with_marks(self, asset: Asset, query: Query, body: str) -> str:
         """The query to run: the marks of the window are filled when it is known."""
@@ -264,7 +258,7 @@ class _Analyst:
         contract = read_contract(asset.options.contract, self.pipeline.documents, asked_by=asset.path)
         return join_checks(own, contract.checks), contract
 
-    def _finish(self, node: Node) -> None:
+    def _finish(self, node: Node, contract: Contract | None) -> None:
         asset = node.asset
         have = {c.name.casefold() for c in node.columns}
         wanted = [n for n in (asset.options.time, *asset.options.unique) if n]
@@ -278,8 +272,8 @@ class _Analyst:
             for n in dict.fromkeys(wanted)
             if n.casefold() not in have
         ]
-        if node.contract is not None:
-            breaches = find_breaches(node.contract, node.columns)
+        if contract is not None:
+            breaches = find_breaches(contract, node.columns)
             problems += [Problem(path=asset.path, message=f"breaks its contract: {b.message}") for b in breaches]
         if problems:
             raise PipelineFault(problems)
@@ -321,7 +315,6 @@ def _node(
     reads: Mapping[str, frozenset[str] | None],
     checks: tuple[Check, ...],
     made: AssetPrint,
-    contract: Contract | None,
 ) -> Node:
     return Node(
         asset=draft.asset,
@@ -332,7 +325,6 @@ def _node(
         reads=reads,
         checks=checks,
         print=made,
-        contract=contract,
     )
 
 

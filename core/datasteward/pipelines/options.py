@@ -64,7 +64,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 class Options(BaseModel):
     """Base of what files may say: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Threshold(Options):

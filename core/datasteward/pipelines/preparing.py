@@ -7,6 +7,7 @@ import duckdb
 from datasteward.engine.jobs import WorkerSettings
 from datasteward.lineage.rewriting import read_view_query
 from datasteward.pipelines.analysis import Analysis, analyse
+from datasteward.pipelines.kept_analysis import keep_analysis, recall_analysis
 from datasteward.pipelines.loading import Pipeline, PipelineFiles, load_pipeline
 from datasteward.pipelines.plan_model import Plan, PlanRequest
 from datasteward.pipelines.planning import Known, StoredTable, make_plan
@@ -34,7 +35,10 @@ def prepare(
     """The plan of a pipeline's files at this moment; raises `ToolError` with every fault of the files."""
     pipeline = load_pipeline(files)
     surroundings = Surroundings(connection, database_name, settings, [(a.schema, a.table) for a in pipeline.assets])
-    analysis = analyse(pipeline, surroundings)
+    analysis = recall_analysis(settings.cache_folder, files, pipeline, surroundings)
+    if analysis is None:
+        analysis = analyse(pipeline, surroundings)
+        keep_analysis(settings.cache_folder, files, analysis, surroundings)
     known = read_known(connection, database_name, pipeline)
     plan = make_plan(analysis, known, request).model_copy(update={"folder": files.folder})
     return Prepared(plan=plan, analysis=analysis, known=known)

@@ -16,6 +16,8 @@ from datasteward.engine.jobs import WorkerSettings
 from datasteward.engine.sources import Sources
 from datasteward.errors import ToolError
 from datasteward.lineage.schemas import Column
+from datasteward.lineage.sql_tokens import closing_index, read_tokens
+from datasteward.pipelines.loading import RESERVED_SCHEMAS
 from datasteward.pipelines.syntax import FileScan
 
 InputKind = Literal["table", "view", "file", "result"]
@@ -33,11 +35,21 @@ class FileState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """How a query names something outside: the parts of a name, or the call of a file function and its paths."""
+
+    parts: tuple[str, ...] = ()
+    call: str = ""
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OuterInput:
     """Something an asset reads that no asset makes; `version` changes when its content may have changed."""
 
     name: str
     kind: InputKind
+    asked: Asked
     columns: tuple[Column, ...]
     version: str
     rows: int | None = None
@@ -99,18 +111,45 @@ class Surroundings:
         database = settings.database
         denied = (settings.state_folder, database, database.with_name(database.name + ".wal"))
         self._rules = FileRules(roots=settings.roots, workspace_root=settings.workspace_root, denied=denied)
-        self._gate = Gate(
-            _WithAssets(self._catalog, settings.database.stem, assets),
-            self._sources,
-            self._rules,
-            max_bytes=settings.sql_bytes * 4,
-        )
+        self._settings = settings
+        self._assets = list(assets)
+        self._gate: Gate | None = None
         self._root = settings.workspace_root
-        self._made: dict[str, OuterInput] = {}
+        self._made: dict[Asked, OuterInput] = {}
+        self._known: dict[Asked, OuterInput] = {}
 
     def check(self, sql: str) -> GateReport:
         """The gate's word on a query; views for the names it uses are not made."""
+        if self._gate is None:
+            catalog = _WithAssets(self._catalog, self._settings.database.stem, self._assets)
+            self._gate = Gate(catalog, self._sources, self._rules, max_bytes=self._settings.sql_bytes * 4)
         return self._gate.check(sql, intent="read")
+
+    def digest(self) -> str:
+        """What the meaning of a query depends on besides its own inputs: folders, and stored definitions of others."""
+        mine = {(s.casefold(), t.casefold()) for s, t in self._assets}
+        facts: list[object] = [duckdb.__version__, self._settings.database.stem, self._root]
+        facts += sorted(self._settings.roots)
+        for name in sorted(self._catalog.names(), key=lambda n: n.parts):
+            schema, table = name.parts[-2:]
+            if name.kind == "macro":
+                facts.append(self._catalog.macros(table))
+            elif (schema.casefold(), table.casefold()) not in mine and schema not in RESERVED_SCHEMAS:
+                facts.append(self._catalog.find(schema, table))
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+    @property
+    def found(self) -> tuple[OuterInput, ...]:
+        """Everything that was found so far."""
+        return tuple(self._made.values())
+
+    def expect(self, known: Iterable[OuterInput]) -> None:
+        """Take the columns of files from what was known of them, where the files are still the same."""
+        self._known = {k.asked: k for k in known}
+
+    def ask(self, asked: Asked) -> OuterInput | None:
+        """What is meant now by something that was found before, or None; raises `ToolError` as finding it does."""
+        return self.scan(asked) if asked.call else self.find(asked.parts)
 
     def names(self) -> list[str]:
         """Tables, views and files that could be read."""
@@ -122,25 +161,24 @@ class Surroundings:
 
         Raises `ToolError` when a file is there and cannot be read.
         """
-        key = ".".join(parts).casefold()
-        if key not in self._made:
-            found = self._find_stored(parts) or self._find_named(parts)
+        asked = Asked(parts=parts)
+        if asked not in self._made:
+            found = self._find_stored(asked) or self._find_named(asked)
             if found is None:
                 return None
-            self._made[key] = found
-        return self._made[key]
+            self._made[asked] = found
+        return self._made[asked]
 
-    def scan(self, sql: str, scan: FileScan) -> OuterInput:
+    def scan(self, asked: Asked) -> OuterInput:
         """The files that a function such as `read_csv('data/*.csv')` reads; raises `ToolError` as the gate does."""
-        text = sql[scan.start : scan.end]
-        call = text[: _end_of_call(text)]
-        label = ", ".join(scan.paths) or call
-        if call not in self._made:
-            paths = [p for shown in scan.paths for p in self._allowed(shown)]
-            self._made[call] = self._file_input(label, f"SELECT * FROM {call}", paths)
-        return self._made[call]
+        if asked not in self._made:
+            paths = [p for shown in asked.paths for p in self._allowed(shown)]
+            label = ", ".join(asked.paths) or asked.call
+            self._made[asked] = self._file_input(asked, label, f"SELECT * FROM {asked.call}", paths)
+        return self._made[asked]
 
-    def _find_stored(self, parts: tuple[str, ...]) -> OuterInput | None:
+    def _find_stored(self, asked: Asked) -> OuterInput | None:
+        parts = asked.parts
         local = parts[1:] if len(parts) == 3 else parts
         schema, name = local if len(local) == 2 else ("main", local[0])
         stored = self._catalog.find(schema, name)
@@ -151,7 +189,7 @@ class Surroundings:
         version, rows, notes = self._version(where, stored, columns)
         label = stored.name if stored.schema == "main" else f"{stored.schema}.{stored.name}"
         kind: InputKind = "view" if stored.kind == "view" else "table"
-        return OuterInput(name=label, kind=kind, columns=columns, version=version, rows=rows, notes=notes)
+        return OuterInput(name=label, kind=kind, asked=asked, columns=columns, version=version, rows=rows, notes=notes)
 
     def _version(
         self, where: str, stored: StoredObject, columns: Sequence[Column]
@@ -168,20 +206,20 @@ class Surroundings:
         ).fetchone()
         return f"{shape}:{count}:{row[0]}:{row[1]}" if row else shape, count, ()
 
-    def _find_named(self, parts: tuple[str, ...]) -> OuterInput | None:
+    def _find_named(self, asked: Asked) -> OuterInput | None:
+        parts = asked.parts
         source = self._sources.resolve(parts)
         if source is not None:
             self._make_view(source)
             names = ".".join(quote_name(p) for p in parts)
             if source.kind == "result":
-                return OuterInput(
-                    name=source.shown, kind="result", columns=self._columns(f"FROM {names}"), version=source.shown
-                )
+                columns = self._columns(f"FROM {names}")
+                return OuterInput(name=source.shown, kind="result", asked=asked, columns=columns, version=source.shown)
             paths = sorted(p for p in source.path.rglob("*") if p.is_file()) if source.path.is_dir() else [source.path]
-            return self._file_input(source.shown, f"SELECT * FROM {names}", paths)
+            return self._file_input(asked, source.shown, f"SELECT * FROM {names}", paths)
         if len(parts) != 1 or not ("/" in parts[0] or "." in parts[0]):
             return None
-        return self._file_input(parts[0], f"SELECT * FROM {quote_text(parts[0])}", self._allowed(parts[0]))
+        return self._file_input(asked, parts[0], f"SELECT * FROM {quote_text(parts[0])}", self._allowed(parts[0]))
 
     def _allowed(self, path: str) -> list[Path]:
         try:
@@ -196,14 +234,24 @@ class Surroundings:
         name = f"memory.{quote_name(view.schema)}.{quote_name(view.name)}"
         self.connection.execute(f"CREATE OR REPLACE VIEW {name} AS {view.select}")
 
-    def _file_input(self, label: str, query: str, paths: Iterable[Path]) -> OuterInput:
+    def _file_input(self, asked: Asked, label: str, query: str, paths: Iterable[Path]) -> OuterInput:
         states = []
         for path in sorted(set(paths)):
             facts = path.stat()
             shown = path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else path.as_posix()
             states.append(FileState(path=shown, size=facts.st_size, modified_ns=facts.st_mtime_ns))
         version = hashlib.sha256(repr([(s.path, s.size, s.modified_ns) for s in states]).encode()).hexdigest()[:20]
-        return OuterInput(name=label, kind="file", columns=self._columns(query), version=version, files=tuple(states))
+        known = self._known.get(asked)
+        if known is not None and (known.name, known.version) == (label, version):
+            return known
+        return OuterInput(
+            name=label,
+            kind="file",
+            asked=asked,
+            columns=self._columns(query),
+            version=version,
+            files=tuple(states),
+        )
 
     def _columns(self, query: str) -> tuple[Column, ...]:
         try:
@@ -213,10 +261,10 @@ class Surroundings:
         return tuple(Column(name=str(r[0]), type=str(r[1])) for r in rows)
 
 
-def _end_of_call(text: str) -> int:
-    from datasteward.lineage.sql_tokens import closing_index, read_tokens
-
+def call_of(sql: str, scan: FileScan) -> Asked:
+    """The file function as it is called in the query, without an alias."""
+    text = sql[scan.start : scan.end]
     tokens = read_tokens(text)
     opening = next((i for i, t in enumerate(tokens) if t.text == "("), None)
     closing = None if opening is None else closing_index(tokens, opening)
-    return len(text) if closing is None else tokens[closing].end
+    return Asked(call=text if closing is None else text[: tokens[closing].end], paths=scan.paths)
