@@ -38,14 +38,12 @@ def main() -> int:
 
 def _serve(workspace: Workspace, settings: Settings) -> int:
     listener = bind_socket(workspace.socket_path)
-    (workspace.state_folder / "owner.json").write_text(
-        json.dumps({"process_id": os.getpid(), "socket": str(workspace.socket_path)})
-    )
+    workspace.owner_file.write_text(json.dumps({"process_id": os.getpid(), "socket": str(workspace.socket_path)}))
     try:
         asyncio.run(_run(workspace, settings, listener))
     finally:
         workspace.socket_path.unlink(missing_ok=True)
-        (workspace.state_folder / "owner.json").unlink(missing_ok=True)
+        workspace.owner_file.unlink(missing_ok=True)
     return EXIT_OK
 
 

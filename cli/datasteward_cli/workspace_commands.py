@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -94,10 +96,25 @@ async def _ask(scope: Scope, method: str) -> Any:
 
 
 async def _stop(scope: Scope) -> None:
-    from datasteward.owner.address import connect
-
+    """Returns when that owner has let go of everything, whoever starts another one meanwhile."""
+    process_id = (await _ask(scope, "status"))["process_id"]
     await _ask(scope, "stop")
-    async with asyncio.timeout(STOP_SECONDS):
-        while (stream := await asyncio.to_thread(connect, scope.workspace.socket_path)) is not None:
-            stream.close()
-            await asyncio.sleep(0.05)
+    await asyncio.to_thread(_wait_for_end, scope.workspace.owner_file, process_id)
+
+
+def _wait_for_end(owner_file: Path, process_id: int) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    while _owner_process(owner_file) == process_id:
+        if time.monotonic() > deadline:
+            raise EngineFault(
+                f"The owner process {process_id} was told to end and has not after {STOP_SECONDS:.0f} s.",
+                hint="steward owner status tells what it is doing; its log is .steward/owner.log.",
+            )
+        time.sleep(0.02)
+
+
+def _owner_process(owner_file: Path) -> int | None:
+    try:
+        return int(json.loads(owner_file.read_text())["process_id"])
+    except (OSError, ValueError, KeyError):
+        return None

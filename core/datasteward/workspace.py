@@ -73,6 +73,11 @@ class Workspace:
         return self.state_folder / "owner.lock"
 
     @property
+    def owner_file(self) -> Path:
+        """JSON of the owner process (`process_id`, `socket`), there while it lives."""
+        return self.state_folder / "owner.json"
+
+    @property
     def owner_log_path(self) -> Path:
         """What the owner process writes to stderr."""
         return self.state_folder / "owner.log"

@@ -1,6 +1,7 @@
 """MCP's stdio framing (one JSON-RPC message a line) over any pair of asyncio streams."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,13 +38,22 @@ async def _message_streams(
 ) -> AsyncIterator[tuple[Any, Any]]:
     to_server, incoming = create_context_streams[SessionMessage | Exception](0)
     outgoing, from_server = create_context_streams[SessionMessage](0)
+    refusals = outgoing.clone()
+
+    async def take(line: bytes) -> None:
+        try:
+            message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+        except ValidationError:
+            await refusals.send(SessionMessage(_refusal(line)))
+        else:
+            await to_server.send(SessionMessage(message))
 
     async def read() -> None:
-        async with to_server:
+        async with to_server, refusals:
             try:
                 while line := await reader.readline():
                     if line.strip():
-                        await to_server.send(_parse(line))
+                        await take(line)
             except (ConnectionError, anyio.ClosedResourceError, anyio.BrokenResourceError):
                 pass
             except ValueError:
@@ -66,8 +76,17 @@ async def _message_streams(
         group.cancel_scope.cancel()
 
 
-def _parse(line: bytes) -> SessionMessage | Exception:
+def _refusal(line: bytes) -> types.JSONRPCError:
+    """JSON-RPC 2.0 section 5.1: -32700 for what is no JSON, -32600 for JSON that is no message, with its id if it has one."""
     try:
-        return SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
-    except ValidationError as error:
-        return error
+        value = json.loads(line)
+    except ValueError:
+        error = types.ErrorData(code=types.PARSE_ERROR, message="This line is no JSON; one JSON-RPC message a line.")
+        return types.JSONRPCError(jsonrpc="2.0", id=None, error=error)
+    number = value.get("id") if isinstance(value, dict) else None
+    error = types.ErrorData(
+        code=types.INVALID_REQUEST,
+        message="This is no JSON-RPC 2.0 message: jsonrpc, method and id or params are needed.",
+    )
+    is_id = isinstance(number, str | int) and not isinstance(number, bool)
+    return types.JSONRPCError(jsonrpc="2.0", id=number if is_id else None, error=error)

@@ -20,7 +20,11 @@ from datasteward.workspace import Workspace
 
 START_SECONDS = 30.0
 HAS_UNIX_SOCKETS = hasattr(socket, "AF_UNIX") and sys.platform != "win32"
+TAKEN = b"\n"
+"""What the owner sends when it has read a preamble and serves the connection."""
 _RETRY_SECONDS = 0.005
+_PAUSE_SECONDS = 0.05
+_ATTEMPTS = 20
 
 
 def connect(path: Path) -> socket.socket | None:
@@ -47,22 +51,42 @@ def _connect_loopback(path: Path) -> socket.socket | None:
     return stream
 
 
-def attach(workspace: Workspace, start_command: Sequence[str]) -> socket.socket:
-    """A connection to the workspace's owner, which is started when nobody answers.
+def attach(workspace: Workspace, start_command: Sequence[str], first_line: bytes) -> socket.socket:
+    """A connection to the workspace's owner, which is started when nobody answers; `first_line` is the preamble.
 
     Processes that arrive together start one owner: the others wait at a file lock. A socket left behind by a killed
-    owner is replaced. Raises `EngineFault` with the owner's last words when it does not come up in 30 s.
+    owner is replaced, and a connection that an ending owner still took is made again. Raises `EngineFault` with the
+    owner's last words when it does not come up in 30 s.
     """
-    stream = connect(workspace.socket_path)
-    if stream is not None:
-        return stream
-    workspace.make_state_folder()
-    make_private_folder(workspace.socket_folder)
-    with hold_file_lock(workspace.state_folder / "starting.lock"):
+    for _ in range(_ATTEMPTS):
         stream = connect(workspace.socket_path)
         if stream is None:
-            stream = _start(workspace, start_command)
-    return stream
+            workspace.make_state_folder()
+            make_private_folder(workspace.socket_folder)
+            with hold_file_lock(workspace.state_folder / "starting.lock"):
+                stream = connect(workspace.socket_path) or _start(workspace, start_command)
+        if is_taken(stream, first_line):
+            return stream
+        time.sleep(_PAUSE_SECONDS)
+    raise EngineFault(
+        "The owner process of this workspace takes no connection of ours.",
+        hint="steward owner stop ends it, and the next command starts another.",
+    )
+
+
+def is_taken(stream: socket.socket, first_line: bytes) -> bool:
+    """Say who we are and wait for the owner's word (one line end); False, and closed, when it went away instead."""
+    stream.settimeout(START_SECONDS)
+    try:
+        stream.sendall(first_line)
+        word = stream.recv(1)
+    except OSError:
+        word = b""
+    if word != TAKEN:
+        stream.close()
+        return False
+    stream.settimeout(None)
+    return True
 
 
 def _start(workspace: Workspace, command: Sequence[str]) -> socket.socket:

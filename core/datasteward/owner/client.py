@@ -12,7 +12,7 @@ from typing import Any
 from datasteward.callers import Caller, FrontEnd, Progress
 from datasteward.calling import Report, ToolAnswer, ToolDefinition
 from datasteward.errors import EngineFault, ToolError
-from datasteward.owner.address import attach, connect, owner_command, preamble
+from datasteward.owner.address import attach, connect, is_taken, owner_command, preamble
 from datasteward.workspace import Workspace
 
 MAX_LINE_BYTES = 64 * 2**20
@@ -103,22 +103,26 @@ async def open_owner(
 
     Raises `EngineFault` when it does not start or, with `start=False`, when none is running.
     """
+    hello = preamble("control", front_end, name, is_model=is_model)
     if start:
-        stream = await asyncio.to_thread(attach, workspace, owner_command(workspace))
+        stream = await asyncio.to_thread(attach, workspace, owner_command(workspace), hello)
     else:
-        found = await asyncio.to_thread(connect, workspace.socket_path)
-        if found is None:
-            raise EngineFault("No owner process is running for this workspace.", hint="The next call starts one.")
-        stream = found
-    async with _speak(stream, preamble("control", front_end, name, is_model=is_model)) as client:
+        stream = await asyncio.to_thread(_join, workspace, hello)
+    async with _speak(stream) as client:
         yield client
 
 
+def _join(workspace: Workspace, hello: bytes) -> socket.socket:
+    stream = connect(workspace.socket_path)
+    if stream is None or not is_taken(stream, hello):
+        raise EngineFault("No owner process is running for this workspace.", hint="The next call starts one.")
+    return stream
+
+
 @asynccontextmanager
-async def _speak(stream: socket.socket, first_line: bytes) -> AsyncIterator[OwnerClient]:
+async def _speak(stream: socket.socket) -> AsyncIterator[OwnerClient]:
     stream.setblocking(False)
     reader, writer = await asyncio.open_connection(sock=stream, limit=MAX_LINE_BYTES)
-    writer.write(first_line)
     client = OwnerClient(reader, writer)
     listening = asyncio.get_running_loop().create_task(client._listen())
     try:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 from datasteward.callers import Caller
 from datasteward.calling import ToolCaller
 from datasteward.errors import EngineFault
-from datasteward.owner.address import HAS_UNIX_SOCKETS, connect, make_private_folder
+from datasteward.owner.address import HAS_UNIX_SOCKETS, TAKEN, connect, make_private_folder
 from datasteward.owner.control import serve_control
 from datasteward.services import Services
 
@@ -126,6 +126,7 @@ class OwnerServer:
         if preamble is None:
             logger.warning("a connection did not say who it is")
             return
+        writer.write(TAKEN)
         self.live[preamble.caller.connection] = preamble.caller
         try:
             if preamble.kind == "control":
