@@ -14,7 +14,7 @@ RECENT_RESULTS = 20
 
 
 class CheckAnswerInput(ToolInput):
-    text: str = Field(max_length=200_000, description="The answer, with its [r17] citations.")
+    text: str = Field(max_length=200_000, description="With its [r17] citations.")
     handles: list[str] | None = Field(default=None, max_length=50, description="For figures without citation.")
 
 

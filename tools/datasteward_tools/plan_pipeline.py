@@ -10,12 +10,12 @@ from datasteward.tooling import ToolContext, ToolInput, ToolOutput, tool
 
 
 class PlanPipelineInput(ToolInput):
-    pipeline: str | None = Field(default=None, description="Name or folder; the only one by default.")
+    pipeline: str | None = Field(default=None, description="Name or folder.")
     select: list[str] = Field(default=[], description="name, glob, tag:x, +up, down+, -not; all by default.")
     full_refresh: bool = Field(default=False, description="Build the selected anew.")
     start: datetime | None = Field(default=None, description="Backfill from, UTC.")
     end: datetime | None = Field(default=None, description="Backfill up to, UTC.")
-    budget: int = Field(default=3000, ge=500, le=20_000, description="Characters of the text.")
+    budget: int = Field(default=3000, ge=500, le=20_000)
 
 
 class PlannedStep(ToolOutput):

@@ -32,7 +32,7 @@ class ProfileDataInput(ToolInput):
         description="sql: what shows and mends each finding.",
     )
     compare_to: str | None = Field(default=None, description="'previous' or another dataset.")
-    mask: bool = Field(default=False, description="Mask for people too.")
+    mask: bool = Field(default=False)
     seconds: Annotated[float, Field(gt=0, le=600)] = Field(default=60, description="Time budget.")
 
 

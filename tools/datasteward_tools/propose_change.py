@@ -21,7 +21,7 @@ class ProposeChangeInput(ToolInput):
 async def propose_change(arguments: ProposeChangeInput, context: ToolContext) -> ChangeOutput:
     """The real effect of SQL that changes something, recorded as c8 and waiting for a person or the policy.
 
-    Proposing changes nothing: the counts, rows before and after, schema and files come from doing it and rolling back.
+    Nothing changes yet: counts, rows, schema and files come from doing it and rolling back.
     Then ask change_status, which waits for the decision. To take a change back use undo_change, not opposite SQL.
     """
     service: ChangeService = context.services.changes

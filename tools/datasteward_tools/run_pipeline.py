@@ -9,7 +9,7 @@ from datasteward_tools.pipeline_status import present_run
 
 
 class RunPipelineInput(ToolInput):
-    plan: str = Field(description="The hash that plan_pipeline gave, at least 8 characters.")
+    plan: str = Field(description="Hash from plan_pipeline.")
     purpose: str = Field(default="", description="Why, for who decides.")
     wait_seconds: float = Field(default=30.0, ge=0, le=40)
 
@@ -30,8 +30,8 @@ class RunPipelineOutput(ToolOutput):
 async def run_pipeline(arguments: RunPipelineInput, context: ToolContext) -> RunPipelineOutput:
     """Propose to run exactly this plan: a change such as c8 that waits for a person or the policy.
 
-    Refused when files, inputs or state moved since. Each asset is published only when its checks pass; a run that was
-    killed goes on where it stopped when planned again. Then ask change_status, pipeline_status; undo_change takes it back.
+    Refused when files, inputs or state moved since. An asset is published when its checks pass; a killed run goes on when
+    planned again. Then ask change_status, pipeline_status; undo_change takes it back.
     """
     service = PipelineService(context.services)
     started = await service.run(

@@ -54,7 +54,7 @@ class TraceLineageOutput(ToolOutput):
 async def trace_lineage(arguments: TraceLineageInput, context: ToolContext) -> TraceLineageOutput:
     """Where columns come from or go to, column by column, as recorded from what ran here; or what a change breaks.
 
-    Lines read `target ← source: column ← columns (how)`. Not for data that was never queried or changed here.
+    Lines read `target ← source: column ← columns (how)`. Not for data never used here.
     """
     services: Services = context.services
     await services.capture.settle()

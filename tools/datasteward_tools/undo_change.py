@@ -16,8 +16,8 @@ class UndoChangeInput(ToolInput):
 async def undo_change(arguments: UndoChangeInput, context: ToolContext) -> ChangeOutput:
     """The effect of taking an applied change back, recorded as a change of its own that waits for a decision.
 
-    Brings back rows, tables, views and replaced files exactly, with proof. Refused, with the order to follow, when
-    later changes build on it. Then ask change_status.
+    Brings back rows, tables, views and replaced files, with proof. Refused, with the order to follow, when later
+    changes build on it. Then ask change_status.
     """
     service: ChangeService = context.services.changes
     report = await service.propose_undo(
