@@ -12,9 +12,9 @@ from datasteward.tooling import ToolContext, ToolInput, ToolOutput, tool
 class PlanPipelineInput(ToolInput):
     pipeline: str | None = Field(default=None, description="Name or folder.")
     select: list[str] = Field(default=[], description="name, glob, tag:x, +up, down+, -not; all by default.")
-    full_refresh: bool = Field(default=False, description="Build the selected anew.")
-    start: datetime | None = Field(default=None, description="Backfill from, UTC.")
-    end: datetime | None = Field(default=None, description="Backfill up to, UTC.")
+    full_refresh: bool = Field(default=False, description="Build anew.")
+    start: datetime | None = Field(default=None, description="From, UTC.")
+    end: datetime | None = Field(default=None, description="Up to, UTC.")
     budget: int = Field(default=3000, ge=500, le=20_000)
 
 
