@@ -1,6 +1,6 @@
 """Every asset understood before anything runs: its inputs, order, types, lineage, checks and fingerprints."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from datasteward.pipelines.loading import Asset, Pipeline
 from datasteward.pipelines.problems import PipelineFault, Problem, place_of, suggest
 from datasteward.pipelines.state_model import AssetPrint, Window
 from datasteward.pipelines.surroundings import OuterInput, Surroundings, call_of
-from datasteward.pipelines.syntax import Parser, Query, TableUse
+from datasteward.pipelines.syntax import FileScan, Parser, Query, TableUse
 
 SAMPLE_WINDOW = Window(start=datetime(2000, 1, 1), end=datetime(2000, 1, 2))
 """Stands for the window wherever a query is read but not run."""
@@ -131,6 +131,9 @@ class _Analyst:
             self._read_parameters(draft)
             return draft
         sql = fill_window(asset.body, SAMPLE_WINDOW)
+        if asset.language == "spark":
+            self._read_native(draft, sql)
+            return draft
         draft.query = self.parser.parse(asset, sql)
         for use in draft.query.tables:
             self._add_input(draft, use, sql)
@@ -148,6 +151,29 @@ class _Analyst:
             table = (draft.asset.options.inputs or {}).get(name, name.replace("__", "."))
             use = TableUse(parts=tuple(table.split(".")), start=0, end=0, has_alias=True)
             self._add_input(draft, use, "")
+
+    def _read_native(self, draft: _Draft, sql: str) -> None:
+        from datasteward.pipelines.spark.judging import read_native_tables
+
+        for use in read_native_tables(draft.asset, sql):
+            self._add_input(draft, use, "")
+            target = self.by_key.get(use.key)
+            if target is not None and target.options.materialize == "ephemeral":
+                message = f"{target.name} is ephemeral, so Spark cannot be given its rows; make it a view"
+                raise PipelineFault([Problem(path=draft.asset.path, message=message)])
+
+    def _pass_spark(self, draft: _Draft, query: Query | None, sql: str, names: Sequence[str]) -> None:
+        if draft.asset.engine != "duckdb" or draft.asset.language == "spark":
+            from datasteward.pipelines.spark.judging import judge_spark_asset
+
+            def columns_at(place: TableUse | FileScan, relation: str) -> Sequence[Column]:
+                if isinstance(place, FileScan):
+                    return draft.files[place.paths[0]]
+                if place.key in self.nodes:
+                    return self.nodes[place.key].columns
+                return next(found.columns for parts, found in draft.outer_paths if parts == place.parts)
+
+            judge_spark_asset(self.pipeline, draft.asset, query, sql, columns_at, names)
 
     def _add_input(self, draft: _Draft, use: TableUse, sql: str) -> None:
         asset = draft.asset
@@ -173,7 +199,8 @@ class _Analyst:
     def _understand(self, draft: _Draft) -> None:
         asset = draft.asset
         checks, contract = self._checks(asset)
-        if asset.language == "python":
+        if asset.language != "sql":
+            self._pass_spark(draft, None, fill_window(asset.body, SAMPLE_WINDOW), ())
             columns = tuple(Column(name=n, type=t) for n, t in (asset.options.columns or {}).items())
             reads: dict[str, frozenset[str] | None] = dict.fromkeys(draft.keys)
             self._finish(_node(draft, asset.body, columns, reads, checks, print_source(asset, checks)), contract)
@@ -192,6 +219,7 @@ class _Analyst:
             if found.kind != "file" or parts[0] != found.name:
                 self.binder.add(parts, found.name, found.columns)
         lineage = self.binder.bind(asset, body, draft.files, has_places=has_places)
+        self._pass_spark(draft, query, body, [c.name for c in lineage.output_schema])
         if asset.options.materialize == "ephemeral":
             self._keep_fragment(asset, draft.query)
             self.hidden[asset.key] = draft

@@ -1,9 +1,12 @@
 """`connections:` of pipeline.yaml: the engines and databases that assets name."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from datasteward.errors import ToolError
 
 _URL = re.compile(r"sc://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?\Z")
 DEFAULT_SPARK_PORT = 15002
@@ -55,3 +58,22 @@ class DatabaseConnection(_Connection):
 
 
 Connection = Annotated[SparkConnection | DatabaseConnection, Field(discriminator="kind")]
+
+
+def find_spark(engine: str, connections: Mapping[str, Connection]) -> SparkConnection | None:
+    """The connection that `spark` or `spark:NAME` means; None for `duckdb`.
+
+    Raises `ToolError` (not_found) when there is no such connection, or when several could be meant.
+    """
+    if engine == "duckdb":
+        return None
+    known = {name: c for name, c in connections.items() if isinstance(c, SparkConnection)}
+    name = engine.partition(":")[2] or (next(iter(known)) if len(known) == 1 else "")
+    if name in known:
+        return known[name]
+    told = f"there is no Spark connection '{name}'" if name else f"{len(known) or 'no'} Spark connections"
+    raise ToolError(
+        f"'{engine}': {told}; pipeline.yaml has {', '.join(known) or 'none'}",
+        code="not_found",
+        hint="Name one: connections: {lake: {kind: spark, url: sc://localhost:15002}}, engine: spark:lake.",
+    )

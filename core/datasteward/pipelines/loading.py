@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from datasteward.errors import ToolError
@@ -54,6 +54,11 @@ class Asset:
     def key(self) -> str:
         """What tells assets apart: schema and table in lower case."""
         return f"{self.schema}.{self.table}".casefold()
+
+    @property
+    def engine(self) -> str:
+        """Where its rows are computed: `duckdb` too for what a default of the pipeline cannot move elsewhere."""
+        return self.options.engine if self.is_stored and self.language != "python" else "duckdb"
 
     @property
     def is_stored(self) -> bool:
@@ -159,7 +164,12 @@ def _read_sql(path: str, text: str, defaults: Defaults) -> Asset:
         options = read_yaml(match[1], AssetOptions, path, first_line=line, first_column=column)
         text = re.sub(r"[^\n]", " ", text[: match.end()]) + text[match.end() :]
     return Asset(
-        schema=schema, table=table, path=path, language="sql", body=text, options=_with_defaults(options, defaults)
+        schema=schema,
+        table=table,
+        path=path,
+        language="spark" if options.dialect == "spark" else "sql",
+        body=text,
+        options=_with_defaults(options, defaults),
     )
 
 
@@ -191,8 +201,9 @@ def _read_python(path: str, text: str, defaults: Defaults) -> Asset:
         raise PipelineFault(
             [Problem(path=path, message="a Python asset needs 'columns: {name: TYPE}' in its header, to be planned")]
         )
-    if options.materialize not in {"table", "merge"}:
-        message = f"a Python asset is a table or a merge, not {options.materialize}"
+    if options.materialize not in {"table", "merge"} or options.engine != "duckdb":
+        odd = options.materialize if options.engine == "duckdb" else f"for {options.engine}"
+        message = f"a Python asset is a table or a merge and runs on this machine, not {odd}"
         raise PipelineFault([Problem(path=path, message=message)])
     return Asset(
         schema=schema,
@@ -233,7 +244,7 @@ def _with_defaults(options: AssetOptions, defaults: Defaults) -> AssetOptions:
 
 
 def _fill_templates(asset: Asset, assets: list[Asset], broken: set[str]) -> Asset:
-    if asset.language != "sql" or "{" not in asset.body:
+    if asset.language == "python" or "{" not in asset.body:
         return asset
     problems: list[Problem] = []
 
@@ -266,9 +277,7 @@ def _fill_templates(asset: Asset, assets: list[Asset], broken: set[str]) -> Asse
     body = _TEMPLATE.sub(fill, asset.body)
     if problems:
         raise PipelineFault(problems)
-    return Asset(
-        schema=asset.schema, table=asset.table, path=asset.path, language="sql", body=body, options=asset.options
-    )
+    return replace(asset, body=body)
 
 
 def _resolve_call(call: re.Match[str], assets: list[Asset]) -> str | None:

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from datasteward.pipelines.connections import Connection
 
@@ -16,6 +16,7 @@ RetryCause = Literal["io", "lock", "conflict"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?\s*\Z")
+_ENGINE = re.compile(r"(?:duckdb|spark(?::[A-Za-z0-9_-]+)?)\Z")
 _SHARE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*\Z")
 
 
@@ -43,6 +44,12 @@ def parse_instant(value: object) -> object:
     return value
 
 
+def _judge_engine(value: str) -> str:
+    if not _ENGINE.match(value):
+        raise ValueError(f"'{value}' is not an engine; write duckdb, spark, or spark:NAME of one under connections:")
+    return value
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -58,6 +65,7 @@ def _parse_limit(value: object) -> object:
 
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 Instant = Annotated[datetime, BeforeValidator(parse_instant)]
+Engine = Annotated[str, AfterValidator(_judge_engine)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 
 
@@ -215,7 +223,7 @@ class AssetOptions(Options):
     unique: Names = ()
     """merge: the key. For other assets the same as a blocking check that it is unique."""
     columns: dict[str, str] | None = None
-    """Column types; required for Python assets, which cannot be bound before they run."""
+    """Column types; required for Python and native Spark assets, which cannot be bound before they run."""
     inputs: dict[str, str] | None = None
     """Python: parameter name to table name, where they differ."""
     contract: str | None = None
@@ -230,8 +238,10 @@ class AssetOptions(Options):
     """Further attempts after passing faults."""
     timeout: Seconds | None = None
     """Seconds the asset may take."""
-    engine: Literal["duckdb"] = "duckdb"
-    """Where the asset is computed."""
+    engine: Engine = "duckdb"
+    """Where the rows are computed: duckdb, or spark with a connection of pipeline.yaml (spark:NAME of several)."""
+    dialect: Literal["duckdb", "spark"] = "duckdb"
+    """What SQL the asset is written in; spark is for assets whose engine is Spark."""
     tests: tuple[AssetTest, ...] = ()
     """Unit tests."""
     tags: Names = ()
@@ -251,6 +261,10 @@ class AssetOptions(Options):
             raise ValueError(f"a {self.materialize} stores no rows, so none can be quarantined; use warn or block")
         if self.materialize == "ephemeral" and (self.checks or self.contract):
             raise ValueError("an ephemeral asset is never stored, so it has no checks and no contract")
+        if self.materialize in {"view", "ephemeral"} and (self.engine != "duckdb" or self.dialect != "duckdb"):
+            raise ValueError(f"a {self.materialize} is computed by whoever reads it, in DuckDB; use table for Spark")
+        if self.dialect == "spark" and (self.columns is None or self.materialize == "append"):
+            raise ValueError("'dialect: spark' needs 'columns: {name: TYPE}', to be planned, and cannot append files")
         return self
 
 
@@ -261,6 +275,7 @@ class Defaults(Options):
     retry: Retry | None = None
     timeout: Seconds | None = None
     drift: Drift | None = None
+    engine: Engine | None = None
     owner: str | None = None
     tags: Names | None = None
 

@@ -1,0 +1,1 @@
+"""Assets computed on a Spark Connect server instead of in DuckDB."""
