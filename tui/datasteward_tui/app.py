@@ -11,7 +11,7 @@ from textual.screen import Screen
 
 from datasteward.workspace import Workspace
 from datasteward_tui import look
-from datasteward_tui.approval_actions import APPROVAL_BINDINGS, ApprovalActions
+from datasteward_tui.approval_actions import APPROVAL_BINDINGS
 from datasteward_tui.approval_dock import ApprovalDock
 from datasteward_tui.blocks import NoticeBlock, PersonBlock, WelcomeBlock
 from datasteward_tui.chat_actions import CHAT_BINDINGS
@@ -25,7 +25,7 @@ from datasteward_tui.status_bar import StatusBar
 from datasteward_tui.transcript import Transcript
 
 
-class StewardApp(PromptActions, PaneActions, ApprovalActions):
+class StewardApp(PromptActions, PaneActions):
     """The whole app: what is on the screen, and what concerns all of it."""
 
     CSS = look.CSS
@@ -47,7 +47,7 @@ class StewardApp(PromptActions, PaneActions, ApprovalActions):
         with Horizontal(id="body"):
             yield Transcript(id="transcript")
             yield DetailPane(id="detail")
-        yield ApprovalDock(self.providers.open_desk, self.person, id="dock")
+        yield ApprovalDock(self.providers.open_desk, self.person, self.workspace, id="dock")
         yield ChoiceList(id="choices")
         yield PromptInput(self.history, id="prompt")
         yield StatusBar(id="status")
@@ -63,6 +63,7 @@ class StewardApp(PromptActions, PaneActions, ApprovalActions):
 
     def _begin(self) -> None:
         self.dock.begin()
+        self.watch_runs()
         self.start(self.refresh_catalog(), group="catalog", exclusive=True)
 
     def _show_title(self) -> None:

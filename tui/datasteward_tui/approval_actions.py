@@ -4,6 +4,7 @@ from textual.binding import Binding, BindingType
 
 from datasteward_tui.approval_dock import ApprovalDock
 from datasteward_tui.attention import call_attention
+from datasteward_tui.blocks import NoticeBlock
 from datasteward_tui.shell import Shell
 
 APPROVAL_BINDINGS: tuple[BindingType, ...] = (Binding("f2", "approvals", "approvals"),)
@@ -39,6 +40,15 @@ class ApprovalActions(Shell):
     def action_approvals(self) -> None:
         """To the inbox, or back."""
         self.dock.enter()
+
+    def open_change(self, change: str) -> None:
+        """Show a change: to decide when it waits, else among all."""
+        if self.providers.open_desk is None:
+            self.say(NoticeBlock("Changes cannot be decided here.", "warning", f"steward changes show {change}"))
+        elif any(c.handle == change for c in self.dock.inbox.waiting):
+            self.dock.enter(change)
+        else:
+            self.dock.show_history(change)
 
     def command_undo(self, change: str) -> None:
         """Propose to take an applied change back."""

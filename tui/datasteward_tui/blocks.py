@@ -1,9 +1,11 @@
 """What a transcript is made of: each block draws itself as lines and says when it has changed."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from rich.style import Style
 from rich.text import Text
 from textual.strip import Strip
 
@@ -69,9 +71,12 @@ class NoticeBlock(Block):
 
     _SIGNS: ClassVar[Mapping[NoticeLevel, str]] = {"info": "·", "good": "✓", "warning": "!", "error": "✗"}
 
-    def __init__(self, words: str, level: NoticeLevel = "info", hint: str | None = None) -> None:
+    def __init__(
+        self, words: str, level: NoticeLevel = "info", hint: str | None = None, *, opens: str | None = None
+    ) -> None:
         super().__init__()
         self.words = words
+        self.opens = opens
         self.level: NoticeLevel = level
         self.hint = hint
 
@@ -80,7 +85,11 @@ class NoticeBlock(Block):
         style = styles[self.level]
         lead = Text(f"{self._SIGNS[self.level]} ", style)
         body = palette.text if self.level in {"error", "warning"} else palette.muted
-        strips = wrap_text(Text(show_block(self.words), body), width, first=lead, rest=Text("  "))
+        told = Text(show_block(self.words), body)
+        if self.opens:
+            link = palette.link + Style(meta={"open": self.opens})
+            told.highlight_regex(rf"\b{re.escape(self.opens)}\b", link)
+        strips = wrap_text(told, width, first=lead, rest=Text("  "))
         if self.hint:
             strips += wrap_text(Text(show_block(self.hint), palette.muted), width, first=Text("  "))
         return [*strips, blank()]

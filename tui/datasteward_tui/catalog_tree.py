@@ -13,6 +13,7 @@ from datasteward_tui.catalog import Catalog, Dataset, quote_if_needed
 from datasteward_tui.detail_pane import DetailPane
 from datasteward_tui.palette import COMPONENT_CLASSES, read_palette
 from datasteward_tui.safe_text import show_line
+from datasteward_tui.status_bar import KeyHint
 
 GROUPS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("Tables", ("table", "view")),
@@ -27,9 +28,20 @@ class CatalogTree(Tree[str]):
     COMPONENT_CLASSES: ClassVar[set[str]] = Tree.COMPONENT_CLASSES | COMPONENT_CLASSES
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("i", "insert", "into the prompt"),
+        Binding("p", "look('profile')", "profile"),
+        Binding("l", "look('lineage')", "lineage"),
+        Binding("d", "look('schema')", "schema"),
         Binding("right", "expand_node", show=False),
         Binding("left", "collapse_node", show=False),
     ]
+    HINTS = (
+        KeyHint(key="Enter", words="rows", action="select_cursor"),
+        KeyHint(key="→", words="columns", action="expand_node"),
+        KeyHint(key="p", words="profile", action="look('profile')"),
+        KeyHint(key="l", words="lineage", action="look('lineage')"),
+        KeyHint(key="d", words="schema", action="look('schema')"),
+        KeyHint(key="i", words="into the prompt", action="insert"),
+    )
 
     def __init__(self, catalog: Catalog) -> None:
         super().__init__("catalog")
@@ -98,6 +110,15 @@ class CatalogTree(Tree[str]):
         if node is not None and node.data:
             dataset = self._catalog.find(node.data)
             self.post_message(DetailPane.Asked(dataset.sql_name if dataset else node.data, runs=False))
+
+    def action_look(self, view: str) -> None:
+        """The profile, lineage or schema of the dataset under the cursor, or of the one whose column that is."""
+        node = self.cursor_node
+        while node is not None and self._catalog.find(node.data or "") is None:
+            node = node.parent
+        dataset = self._catalog.find(node.data or "") if node is not None else None
+        if dataset is not None:
+            self.post_message(DetailPane.Looked(view, dataset.name))
 
     def action_expand_node(self) -> None:
         """Show the columns."""

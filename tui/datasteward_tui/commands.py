@@ -26,6 +26,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(name="profile", about="columns, nulls, distinct values, shapes", action="profile", argument="NAME", needs="profile"),
     Command(name="lineage", about="where data comes from and goes to", action="lineage", argument="NAME", needs="lineage"),
     Command(name="chart", about="a result as bars, lines, points", action="chart", argument="RESULT KIND [X] [Y]", needs="chart"),
+    Command(name="schema", about="columns and types", action="schema", argument="NAME"),
+    Command(name="runs", about="pipeline runs: progress, log, quarantine", action="runs", argument="[RUN]"),
     Command(name="changes", about="proposals: waiting, decided, undo", action="approvals", needs="desk"),
     Command(name="undo", about="propose to take an applied change back", action="undo", argument="CHANGE", needs="desk"),
     Command(name="sessions", about="resume or copy an earlier conversation", action="sessions", needs="chat"),

@@ -1,5 +1,6 @@
-"""The pane beside the conversation: tables, the catalog, and drawings, one at a time."""
+"""The pane beside the conversation: tables, the catalog, profiles, lineage, runs and drawings, one at a time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,11 +15,15 @@ from textual.widgets import Input, Static
 
 from datasteward.errors import DatastewardError
 from datasteward_tui.catalog import Catalog, quote_name
+from datasteward_tui.key_line import KeyLine
 from datasteward_tui.result_grid import ResultGrid
-from datasteward_tui.safe_text import show_line
+from datasteward_tui.safe_text import fit_cells, show_line
+from datasteward_tui.status_bar import KeyHint
 
 if TYPE_CHECKING:
     from datasteward_tui.result_pages import ResultPages
+
+CLOSE_HINT = KeyHint(key="Esc", words="close", action="app.close_pane")
 
 
 class DetailPane(Vertical):
@@ -32,11 +37,9 @@ class DetailPane(Vertical):
     DetailPane Tree { height: 1fr; background-tint: $foreground 0%; background: $background; padding: 0 1; scrollbar-size: 1 1; }
     DetailPane #filter { display: none; height: 3; border: round $primary; background: $background; }
     DetailPane .empty { padding: 1 2; color: $ink-muted; }
+    DetailPane KeyLine { padding: 0 1; background: $surface; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "close", "close"),
-        Binding("slash", "filter", "filter"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "close")]
 
     class Closed(Message):
         """The person is done with the pane."""
@@ -56,10 +59,19 @@ class DetailPane(Vertical):
             super().__init__()
             self.name = name
 
+    class Looked(Message):
+        """Another view (`profile`, `lineage`, `schema`) of a dataset is wanted."""
+
+        def __init__(self, view: str, name: str) -> None:
+            super().__init__()
+            self.view = view
+            self.name = name
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._catalog = Catalog()
         self._handle: str | None = None
+        self._title = ""
 
     def compose(self) -> ComposeResult:
         """Title, content, and a line for filters."""
@@ -99,19 +111,29 @@ class DetailPane(Vertical):
                 widget.focus()
                 return
 
-    def show_title(self, title: str | Text) -> None:
+    def show_title(self, title: str) -> None:
         """Say what is shown."""
-        self.query_one("#detail-title", Static).update(title)
+        self._title = show_line(title, 300)
+        self.query_one("#detail-title", Static).update(Text(fit_cells(self._title, self.size.width - 2), "bold"))
 
-    async def put(self, title: str, content: Widget) -> None:
-        """Show `content` in place of what was shown."""
+    def on_resize(self) -> None:
+        """The title is cut for the new width."""
+        if self._title:
+            self.show_title(self._title)
+
+    async def put(self, title: str, content: Widget, hints: Sequence[KeyHint] = ()) -> None:
+        """Show `content` in place of what was shown, with its keys at the foot."""
         body = self.query_one("#detail-body", Vertical)
         had_focus = self.has_focus_within
         await body.remove_children()
-        self.show_title(show_line(title, 200))
-        await body.mount(content)
+        await body.mount(content, KeyLine((*hints, CLOSE_HINT), owner=content))
+        self.show_title(title)
         if had_focus:
             self.focus_content()
+
+    def show(self, title: str, content: Widget, hints: Sequence[KeyHint] = ()) -> None:
+        """`put`, as soon as what is under way is done."""
+        self.call_later(self.put, title, content, hints)
 
     # Tables
 
@@ -136,7 +158,7 @@ class DetailPane(Vertical):
 
     async def _show_pages(self, handle: str, pages: "ResultPages") -> None:
         self._handle = handle
-        await self.put(handle, ResultGrid(pages))
+        await self.put(handle, ResultGrid(pages), ResultGrid.HINTS)
         self.on_result_grid_moved()
         self.focus_content()
 
@@ -154,9 +176,7 @@ class DetailPane(Vertical):
         if grid.sorted_by is not None:
             name = show_line(pages.columns[grid.sorted_by[0]].name, 40)
             parts.append(f"by {name} {'↓' if grid.sorted_by[1] else '↑'}")
-        title = " · ".join(parts)
-        keys = "  s sort  / filter  y copy"
-        self.show_title(title + keys if len(title) + len(keys) < self.size.width - 2 else title)
+        self.show_title(" · ".join(parts))
 
     def on_result_grid_sort_asked(self, message: ResultGrid.SortAsked) -> None:
         """Only DuckDB can sort by this column."""
@@ -170,12 +190,11 @@ class DetailPane(Vertical):
 
         self.app.push_screen(TextScreen(message.title, message.text))
 
-    def action_filter(self) -> None:
+    def on_result_grid_filter_asked(self) -> None:
         """Ask for an SQL condition."""
-        if self.grid is not None:
-            line = self.query_one("#filter", Input)
-            line.display = True
-            line.focus()
+        line = self.query_one("#filter", Input)
+        line.display = True
+        line.focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """The rows that meet the condition become a result of their own."""
@@ -203,14 +222,13 @@ class DetailPane(Vertical):
         """The tree of datasets."""
         from datasteward_tui.catalog_tree import CatalogTree
 
-        tree: CatalogTree = CatalogTree(self._catalog)
-        self.call_later(self.put, "Catalog", tree)
+        self.show("Catalog", CatalogTree(self._catalog), CatalogTree.HINTS)
 
     def show_drawing(self, title: str, body: str) -> None:
-        """Laid out text, such as a profile or a lineage tree."""
+        """Laid out text, such as a chart or a plan."""
         from datasteward_tui.text_screen import TextView
 
-        self.call_later(self.put, title, TextView(body))
+        self.show(title, TextView(body))
 
     def action_close(self) -> None:
         """Close the filter line, or the pane."""

@@ -175,13 +175,15 @@ class EventTeller:
         match event:
             case ApprovalRequested():
                 words = f"{event.proposal_id} waits for your decision. {event.summary}".strip()
-                block = NoticeBlock(words, "warning", "F2 shows it with its rows.")
+                block = NoticeBlock(words, "warning", "F2 shows it with its rows.", opens=event.proposal_id)
             case ApprovalDecided():
                 comment = f" “{event.comment}”" if event.comment else ""
                 level: NoticeLevel = "good" if event.status in {"approved", "applied"} else "info"
-                block = NoticeBlock(f"{event.proposal_id} {event.status}.{comment}", level)
+                block = NoticeBlock(f"{event.proposal_id} {event.status}.{comment}", level, opens=event.proposal_id)
             case PlanSubmitted():
-                block = DrawingBlock(f"Plan {event.plan.plan_id}", event.plan.to_text())
+                block = DrawingBlock(
+                    f"Plan {event.plan.plan_id}", event.plan.to_text(), opens=event.plan.plan_id or None
+                )
             case PlanDecided():
                 comment = f" “{event.comment}”" if event.comment else ""
                 block = NoticeBlock(f"{event.plan.plan_id} {event.verdict}.{comment}", "info")

@@ -1,14 +1,19 @@
 """Opening things in the pane: results, datasets, profiles, lineage, charts, the catalog."""
 
+import re
+import shlex
 from typing import TYPE_CHECKING
 
 from textual.binding import Binding, BindingType
 
 from datasteward.errors import DatastewardError
 from datasteward_tui import commands as slash
-from datasteward_tui.blocks import NoticeBlock
+from datasteward_tui.approval_actions import ApprovalActions
+from datasteward_tui.blocks import DrawingBlock, NoticeBlock
 from datasteward_tui.detail_pane import DetailPane
-from datasteward_tui.sql_actions import SqlActions
+from datasteward_tui.result_grid import ResultGrid
+from datasteward_tui.run_actions import RunActions
+from datasteward_tui.schema_view import SchemaView
 from datasteward_tui.tool_views import View, view_chart, view_lineage, view_profile
 from datasteward_tui.transcript import Transcript
 
@@ -21,16 +26,28 @@ PANE_BINDINGS: tuple[BindingType, ...] = (
     Binding("f6", "switch", "prompt or pane", priority=True),
 )
 
+_HANDLE = re.compile(r"[rcp][1-9][0-9]*")
 
-class PaneActions(SqlActions):
+
+class PaneActions(RunActions, ApprovalActions):
     """What the conversation is about, beside it."""
 
     def on_transcript_opened(self, message: Transcript.Opened) -> None:
-        """A handle in the conversation was chosen."""
-        self.open_handle(message.handle)
+        """What a block names was chosen."""
+        self.open_named(message.handle)
+
+    def on_transcript_pointed(self, message: Transcript.Pointed) -> None:
+        """A word was clicked; when it names a dataset, that opens."""
+        dataset = self.catalog.find(message.word)
+        if dataset is not None:
+            self.command_open(dataset.name)
 
     def on_transcript_copied(self, message: Transcript.Copied) -> None:
         """Copy a block."""
+        self.copy_text(message.text)
+
+    def on_result_grid_copied(self, message: ResultGrid.Copied) -> None:
+        """Copy a cell or row."""
         self.copy_text(message.text)
 
     def on_detail_pane_closed(self) -> None:
@@ -49,6 +66,11 @@ class PaneActions(SqlActions):
         """A dataset was chosen in the tree."""
         self.command_open(message.name)
 
+    def on_detail_pane_looked(self, message: DetailPane.Looked) -> None:
+        """Another view of a dataset."""
+        handlers = {"profile": self.command_profile, "lineage": self.command_lineage, "schema": self.command_schema}
+        handlers[message.view](shlex.quote(message.name))
+
     def command_profile(self, rest: str) -> None:
         """A profile in the pane."""
         self.start(self._look(view_profile(self.link, slash.split_words(rest))), group="look", exclusive=True)
@@ -56,6 +78,17 @@ class PaneActions(SqlActions):
     def command_lineage(self, rest: str) -> None:
         """Lineage in the pane."""
         self.start(self._look(view_lineage(self.link, slash.split_words(rest))), group="look", exclusive=True)
+
+    def command_schema(self, rest: str) -> None:
+        """Columns and types in the pane."""
+        name = " ".join(slash.split_words(rest))
+        dataset = self.catalog.find(name)
+        if dataset is None:
+            self.say(NoticeBlock(f"There is no dataset '{name}'.", "warning", "F4 shows what there is."))
+            return
+        self.pane.show(f"Schema · {dataset.name}", SchemaView(dataset), SchemaView.HINTS)
+        self.set_pane(is_shown=True)
+        self.pane.focus_content()
 
     def command_chart(self, rest: str) -> None:
         """A chart in the pane, as wide as it will be."""
@@ -77,17 +110,41 @@ class PaneActions(SqlActions):
         self.set_pane(is_shown=True)
 
     def command_open(self, name: str) -> None:
-        """A handle as a table; a dataset by a query."""
+        """A result, change, run or plan by its handle; a dataset by a query."""
         dataset = self.catalog.find(name)
-        if name[:1].lower() == "r" and name[1:].isdigit():
-            self.open_handle(name.lower())
+        if _HANDLE.fullmatch(name.lower()):
+            self.open_named(name.lower())
         elif dataset is not None and dataset.kind == "result":
             self.open_handle(dataset.name)
         elif dataset is not None:
-            self.run_statement(f"FROM {dataset.sql_name}")
-            self.set_pane(is_shown=True)
+            self.run_statement(f"FROM {dataset.sql_name}", opens=True)
         else:
             self.say(NoticeBlock(f"There is no dataset '{name}'.", "warning", "F4 shows what there is."))
+
+    def open_named(self, handle: str) -> None:
+        """What a handle stands for: rows, a run, a change, a plan."""
+        match handle[:1]:
+            case "r":
+                self.open_handle(handle)
+            case "p":
+                self._open_plan(handle)
+            case _ if self.run_shelf.has(handle):
+                self.open_run(handle)
+            case _:
+                self.open_change(handle)
+
+    def _open_plan(self, handle: str) -> None:
+        for block in reversed(self.transcript.blocks):
+            if isinstance(block, DrawingBlock) and block.opens == handle:
+                self.pane.show_drawing(block.title, block.body)
+                self.set_pane(is_shown=True)
+                self.pane.focus_content()
+                return
+        self.say(NoticeBlock(f"Plan {handle} is not in this conversation.", "warning"))
+
+    def action_close_pane(self) -> None:
+        """Hide the pane."""
+        self.set_pane(is_shown=False)
 
     def action_results(self) -> None:
         """Stored results in the pane."""

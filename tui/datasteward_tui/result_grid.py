@@ -15,6 +15,7 @@ from textual.strip import Strip
 
 from datasteward_tui.palette import COMPONENT_CLASSES, Palette, read_palette
 from datasteward_tui.safe_text import fit_cells, show_line
+from datasteward_tui.status_bar import KeyHint
 from datasteward_tui.strips import to_strip
 from datasteward_tui.tables import NULL, TableColumn, show_cell
 
@@ -44,8 +45,19 @@ class ResultGrid(ScrollView, can_focus=True):
         Binding("s", "sort", "sort"),
         Binding("y", "copy_cell", "copy cell"),
         Binding("Y", "copy_row", "copy row"),
+        Binding("slash", "filter", "filter"),
         Binding("enter", "show_cell", "whole cell"),
     ]
+    HINTS = (
+        KeyHint(key="s", words="sort", action="sort"),
+        KeyHint(key="/", words="filter", action="filter"),
+        KeyHint(key="y", words="copy cell", action="copy_cell"),
+        KeyHint(key="Y", words="row", action="copy_row"),
+        KeyHint(key="Enter", words="whole cell", action="show_cell"),
+    )
+
+    class FilterAsked(Message):
+        """Only some of the rows are wanted."""
 
     class Moved(Message):
         """The cursor or the order changed."""
@@ -280,6 +292,10 @@ class ResultGrid(ScrollView, can_focus=True):
         rows = self.pages.peek(self.row, 1)
         if rows:
             self.post_message(self.Copied("\t".join(_whole(c).replace("\t", " ").replace("\n", " ") for c in rows[0])))
+
+    def action_filter(self) -> None:
+        """Ask which rows are wanted."""
+        self.post_message(self.FilterAsked())
 
     def action_show_cell(self) -> None:
         """Show the whole cell."""

@@ -24,6 +24,7 @@ from datasteward_tui.detail_pane import DetailPane
 from datasteward_tui.ports import Providers
 from datasteward_tui.prompt_history import PromptHistory
 from datasteward_tui.prompt_input import PromptInput
+from datasteward_tui.run_shelf import RunLine
 from datasteward_tui.status_bar import KeyHint, Standing, StatusBar
 from datasteward_tui.tool_link import ToolLink
 from datasteward_tui.tool_views import TOOL_OF
@@ -51,6 +52,8 @@ class Shell(App[None]):
         self.history = PromptHistory(workspace.state_folder / "prompt-history")
         self.at_hand: frozenset[str] = frozenset()
         self.conversation: Conversation | None = None
+        self.runs: tuple[RunLine, ...] = ()
+        """Pipeline runs that go on now."""
         self._jobs = 0
         self._waiting = 0
         self._typed_at = 0.0
@@ -141,6 +144,7 @@ class Shell(App[None]):
             queued=len(talk.queue) if talk is not None else 0,
             model=chat.model if chat else None,
             waiting=self._waiting,
+            runs=self.runs,
             activity=activity,
             place=self._place(),
         )

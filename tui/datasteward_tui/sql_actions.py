@@ -11,15 +11,15 @@ from datasteward_tui.tool_views import propose
 class SqlActions(Shell):
     """Runs statements beside the screen and shows their outcome in the conversation."""
 
-    def run_statement(self, sql: str) -> None:
-        """Run SQL for the person and show its outcome."""
+    def run_statement(self, sql: str, *, opens: bool = False) -> None:
+        """Run SQL for the person and show its outcome; `opens` shows the rows in the pane also where it was closed."""
         if not sql:
             return
         block = CallBlock("SQL", sql=sql, is_unfolded=True)
         self.say(block)
-        self.start(self._run_statement(sql, block), group="sql")
+        self.start(self._run_statement(sql, block, opens=opens), group="sql")
 
-    async def _run_statement(self, sql: str, block: CallBlock) -> None:
+    async def _run_statement(self, sql: str, block: CallBlock, *, opens: bool) -> None:
         self.count_jobs(1)
         try:
             await run_sql(self.link, sql, block, lambda: self.transcript.changed(block))
@@ -27,8 +27,9 @@ class SqlActions(Shell):
                 await self._propose(sql, block)
         finally:
             self.count_jobs(-1)
-        if block.opens and self.pane.is_shown and self.screen_stack[0].has_class("-wide"):
-            self.open_handle(block.opens, takes_focus=False)
+        is_in_sight = self.pane.is_shown and self.screen_stack[0].has_class("-wide")
+        if block.opens and (opens or is_in_sight):
+            self.open_handle(block.opens, takes_focus=opens)
 
     async def _propose(self, sql: str, block: CallBlock) -> None:
         """What was typed is a change: measure it, and let it wait in the inbox."""

@@ -12,6 +12,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from datasteward_tui.palette import COMPONENT_CLASSES, read_palette
+from datasteward_tui.run_shelf import RunLine
 from datasteward_tui.safe_text import show_line
 from datasteward_tui.strips import to_strip
 
@@ -26,6 +27,7 @@ class Standing:
     usd: float | None = None
     waiting: int = 0
     queued: int = 0
+    runs: Sequence[RunLine] = ()
     activity: str = ""
     place: str = ""
 
@@ -65,7 +67,9 @@ class StatusBar(Widget):
         if now.usd is not None:
             parts.append((f"~${now.usd:.3f}", palette.muted))
         if now.waiting:
-            parts.append((f"⚑ {now.waiting} waiting", palette.warn))
+            parts.append((f"⚑ {now.waiting} waiting", palette.warn + Style(meta={"act": "approvals"})))
+        if now.runs:
+            parts.append((_run_words(now.runs), palette.accent + Style(meta={"act": "runs"})))
         if now.queued:
             parts.append((f"{now.queued} queued", palette.accent))
         if now.activity:
@@ -101,5 +105,12 @@ class StatusBar(Widget):
     async def on_click(self, event: events.Click) -> None:
         """Do what the key would do."""
         action = event.style.meta.get("act")
-        if isinstance(action, str) and any(h.action == action for h in self.hints):
-            await self.app.run_action(action)
+        if action in {"runs", "approvals"} or any(h.action == action for h in self.hints):
+            await self.app.run_action(str(action))
+
+
+def _run_words(runs: Sequence[RunLine]) -> str:
+    first = runs[0]
+    left = f" · {first.seconds_left:.0f} s" if first.seconds_left is not None and first.seconds_left >= 1 else ""
+    more = f" +{len(runs) - 1}" if len(runs) > 1 else ""
+    return f"▶ {show_line(first.run, 20)} {first.done}/{first.total}{left}{more}"

@@ -1,5 +1,6 @@
 """The conversation as one widget that draws only the lines in sight, however long it has become."""
 
+import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ from datasteward_tui.block_stack import BlockStack
 from datasteward_tui.blocks import Block
 from datasteward_tui.palette import COMPONENT_CLASSES, Palette, read_palette
 
+_WORD = re.compile(r"[\w./-]+")
 PAINT_SECONDS = 0.05
 """Growing blocks are drawn anew at most this often."""
 
@@ -41,6 +43,13 @@ class Transcript(ScrollView, can_focus=True):
             super().__init__()
             self.handle = handle
 
+    class Pointed(Message):
+        """A word was clicked."""
+
+        def __init__(self, word: str) -> None:
+            super().__init__()
+            self.word = word
+
     class Copied(Message):
         """Text was asked for."""
 
@@ -59,6 +68,7 @@ class Transcript(ScrollView, can_focus=True):
         self._follows = True
         self._stale: set[int] = set()
         self._timer: Timer | None = None
+        self._opened: str | None = None
 
     @property
     def blocks(self) -> Sequence[Block]:
@@ -243,9 +253,16 @@ class Transcript(ScrollView, can_focus=True):
             self.post_message(self.Opened(handle))
             return
         place = self._stack.find(self.scroll_offset.y + event.y)
-        if place is not None and place.line == 0 and self._blocks[place.block].is_foldable:
+        if place is None:
+            return
+        if place.line == 0 and self._blocks[place.block].is_foldable:
             self._cursor = place.block
             self.action_fold()
+            return
+        strips = self._draw(place.block)
+        word = _word_at(strips[place.line].text, event.x) if place.line < len(strips) else ""
+        if word:
+            self.post_message(self.Pointed(word))
 
     def on_focus(self) -> None:
         """The last block is the current one."""
@@ -270,14 +287,23 @@ class Transcript(ScrollView, can_focus=True):
         self.refresh()
 
     def action_open(self) -> None:
-        """Open what the current block names, or fold it."""
+        """Open what the current block names, at each press the next; a block that names nothing is folded."""
         block = self._current()
         if block is None:
             return
-        if block.opens:
-            self.post_message(self.Opened(block.opens))
-        else:
+        named = self._named_in(self._cursor or 0)
+        if not named:
             self.action_fold()
+            return
+        last = self._opened if self._opened in named else None
+        self._opened = named[(named.index(last) + 1) % len(named)] if last is not None else named[0]
+        self.post_message(self.Opened(self._opened))
+
+    def _named_in(self, index: int) -> list[str]:
+        block = self._blocks[index]
+        metas = [s.style.meta.get("open") for strip in self._draw(index) for s in strip if s.style]
+        named = [block.opens, *(m for m in metas if isinstance(m, str))]
+        return list(dict.fromkeys(n for n in named if n))
 
     def action_fold(self) -> None:
         """Fold or unfold the current block."""
@@ -306,6 +332,10 @@ class Transcript(ScrollView, can_focus=True):
         if self._cursor is None or self._cursor >= len(self._blocks):
             return None
         return self._blocks[self._cursor]
+
+
+def _word_at(line: str, x: int) -> str:
+    return next((m[0].strip(".") for m in _WORD.finditer(line) if m.start() <= x < m.end()), "")
 
 
 def _select(strip: Strip, span: tuple[int, int], style: Style) -> Strip:

@@ -1,0 +1,132 @@
+"""Pipeline runs in the app: watched while they go on, opened by their name, their rows a key away."""
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datasteward.pipelines.plan_model import Plan
+from datasteward.pipelines.run_book import RunBook, RunReporter
+from datasteward_tui.run_list import RunList
+from datasteward_tui.run_monitor import RunMonitor
+from tests.support.app_runs import SIZES, frame, make_app, match_snapshot, type_line, until, until_shown
+from tests.support.pipeline_workspace import PipelineWorkspace
+
+pytestmark = pytest.mark.anyio
+
+FILES = {
+    "data/orders.csv": "id,amount,region\n1,10.5,north\n2,-1,south\n3,30,north\n4,7,east\n",
+    "staging/orders.sql": (
+        "/* @asset\nchecks:\n  - expect: amount >= 0\n    on_fail: quarantine\n    max: 50%\n@end */\n"
+        "SELECT id, amount, region FROM 'data/orders.csv'\n"
+    ),
+    "marts/by_region.sql": "SELECT region, sum(amount) AS revenue FROM staging.orders GROUP BY ALL\n",
+    "marts/broken.sql": (
+        "/* @asset\nchecks:\n  - expect: revenue > 1000\n@end */\nSELECT revenue FROM marts.by_region\n"
+    ),
+}
+
+
+class HeldRun:
+    """A real run in a thread, told in the run book, that waits before it tells of an asset until it is let on."""
+
+    def __init__(self, shop: PipelineWorkspace, held: str) -> None:
+        self.shop = shop
+        self.book = RunBook(shop.workspace.state_folder)
+        self.plan: Plan = shop.plan().model_copy(update={"folder": "pipelines/shop"})
+        self.book.keep_plan(self.plan)
+        self.reporter = RunReporter(self.book, "c1", self.plan)
+        self.gate = threading.Event()
+        self.is_held = threading.Event()
+        self._held = held
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        self.reporter.finish(self.shop.run(self.plan, run="c1", change="c1", listen=self._listen))
+
+    def _listen(self, event: str, data: Any) -> None:
+        if event == "step" and data.get("name") == self._held and data.get("status") != "running":
+            self.is_held.set()
+            assert self.gate.wait(60)
+        self.reporter.tell(event, data)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> PipelineWorkspace:
+    found = PipelineWorkspace(tmp_path / "shop")
+    found.write(FILES)
+    return found
+
+
+async def test_a_run_is_watched_from_the_status_line_to_its_end(shop: PipelineWorkspace) -> None:
+    run = HeldRun(shop, "marts.by_region")
+    app = make_app(shop.root, has_tools=False)
+    async with app.run_test(size=(150, 40)) as pilot:
+        run.thread.start()
+        await asyncio.to_thread(run.is_held.wait, 60)
+        await until_shown(pilot, "▶ c1 1/3")
+        await type_line(pilot, "/runs c1")
+        await until_shown(pilot, "Run c1 · shop")
+        await until_shown(pilot, "◔ marts.by_region")
+        run.gate.set()
+        await until_shown(pilot, "✗ marts.broken")
+        await until_shown(pilot, "Run c1 of shop is partly: 3 of 3 assets.")
+        await until(pilot, lambda: "▶ c1" not in frame(app))
+        run.thread.join(30)
+
+
+async def test_rows_and_quarantined_rows_of_an_asset_are_a_key_away(shop: PipelineWorkspace) -> None:
+    run = HeldRun(shop, "nothing")
+    run.thread.start()
+    await asyncio.to_thread(run.thread.join, 60)
+    app = make_app(shop.root)
+    async with app.run_test(size=(150, 40)) as pilot:
+        await type_line(pilot, "/open c1")
+        await until_shown(pilot, "Run c1 · shop")
+        monitor = app.pane.query_one(RunMonitor)
+        await until(pilot, lambda: monitor.has_focus)
+        assert monitor.sight.steps[0].name == "staging.orders"
+        await pilot.press("w")
+        await until(pilot, lambda: app.pane.grid is not None)
+        await until_shown(pilot, "r1 · 1 row")
+        await type_line(pilot, "/runs")
+        await until(pilot, lambda: bool(app.pane.query(RunList)))
+        await until(pilot, lambda: app.pane.query_one(RunList).has_focus)
+        await pilot.press("enter")
+        await until_shown(pilot, "Run c1 · shop")
+
+
+async def test_a_run_whose_process_is_gone_is_told_as_stopped(shop: PipelineWorkspace) -> None:
+    run = HeldRun(shop, "nothing")
+    record = run.book.read_run("c1")
+    assert record is not None
+    run.book.keep_run(record.model_copy(update={"process_id": 2**22 + 1}))
+    app = make_app(shop.root, has_tools=False)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await type_line(pilot, "/runs c1")
+        await until_shown(pilot, "interrupted; approve or plan again")
+        assert not app.runs
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+async def test_a_run_looks_as_it_should(
+    shop: PipelineWorkspace, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(shop.root.parent))
+    run = HeldRun(shop, "nothing")
+    run.thread.start()
+    await asyncio.to_thread(run.thread.join, 60)
+    record = run.book.read_run("c1")
+    assert record is not None
+    steps = tuple(s.model_copy(update={"seconds": 0.25}) for s in record.steps)
+    run.book.keep_run(record.model_copy(update={"steps": steps, "started": 0.0, "updated": 1.5}))
+    app = make_app(shop.root, has_tools=False)
+    async with app.run_test(size=size) as pilot:
+        await type_line(pilot, "/runs c1")
+        await until_shown(pilot, "Run c1 · shop")
+        await until(pilot, lambda: app.pane.query_one(RunMonitor).has_focus)
+        await pilot.press("space")
+        await pilot.pause()
+        match_snapshot(app, "run")
