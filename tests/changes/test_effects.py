@@ -163,6 +163,21 @@ async def test_scripts_are_one_change_and_undo_restores_the_fingerprint(rich: Ch
     assert rich.fingerprint() == before
 
 
+@pytest.mark.parametrize("case", [c for c in CASES if c.sql.startswith("UPDATE")], ids=lambda c: c.sql[:60])
+async def test_whole_rows_held_or_not_the_measure_is_the_same(
+    rich: ChangesWorkspace, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = rich.service()
+    held = await service.propose(case.sql, requested_by="t")
+    monkeypatch.setattr("datasteward.changes.rowdiff.HELD_CELLS", 0)
+    read_again = await service.propose(case.sql, requested_by="t")
+    assert held.preview.tables == read_again.preview.tables
+    proposals = [(await service.show(r.change)).proposal for r in (held, read_again)]
+    assert proposals[0].expected == proposals[1].expected
+    await apply(service, held)
+    assert (await apply(service, await service.propose_undo(held.change, requested_by="t"))).proven
+
+
 async def test_rows_tied_by_a_foreign_key_are_said_to_be_irreversible(rich: ChangesWorkspace) -> None:
     service = rich.service()
     sql = "INSERT INTO parent VALUES (7); INSERT INTO child VALUES (70, 7)"

@@ -99,28 +99,45 @@ def _cut(text: str) -> str:
 
 def _sample(session: Session, diff: RowDiff, changed: Sequence[str]) -> tuple[tuple[SampleRow, ...], tuple[str, ...]]:
     columns = _sample_columns(diff.shape, changed)
-    picked: list[tuple[int | None, int | None]] = []
-    for condition, count in (
-        ("before_rid IS NOT NULL AND after_rid IS NOT NULL", diff.updated),
-        ("after_rid IS NULL", diff.deleted),
-        ("before_rid IS NULL", diff.inserted),
-    ):
-        if count:
-            picked += session.work.execute(
-                f"SELECT before_rid, after_rid FROM {diff.relation} WHERE {condition}"
-                f" ORDER BY before_rid, after_rid LIMIT {SAMPLE_ROWS}"
-            ).fetchall()
-    old = _read_rows(session.before, session.catalog, diff.shape, columns, [p[0] for p in picked])
-    new = _read_rows(session.work, session.catalog, diff.shape, columns, [p[1] for p in picked])
-    samples = [
-        SampleRow(
-            action="insert" if before is None else "delete" if after is None else "update",
-            before=None if before is None else old[before],
-            after=None if after is None else new[after],
-        )
-        for before, after in picked
-    ]
+    samples: list[SampleRow] = []
+    if diff.updated:
+        samples += _sample_updated(session, diff, columns)
+    if diff.deleted:
+        ids = _pick_ids(session, diff, "before_rid", "after_rid")
+        old = _read_rows(session.before, session.catalog, diff.shape, columns, ids)
+        samples += [SampleRow(action="delete", before=old[i]) for i in ids]
+    if diff.inserted:
+        ids = _pick_ids(session, diff, "after_rid", "before_rid")
+        new = _read_rows(session.work, session.catalog, diff.shape, columns, ids)
+        samples += [SampleRow(action="insert", after=new[i]) for i in ids]
     return tuple(samples), columns if samples else ()
+
+
+def _pick_ids(session: Session, diff: RowDiff, present: str, missing: str) -> list[int]:
+    rows = session.work.execute(
+        f"SELECT {present} FROM {diff.relation} WHERE {missing} IS NULL ORDER BY {present} LIMIT {SAMPLE_ROWS}"
+    ).fetchall()
+    return [int(row[0]) for row in rows]
+
+
+def _sample_updated(session: Session, diff: RowDiff, columns: Sequence[str]) -> list[SampleRow]:
+    paired = "WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL ORDER BY before_rid"
+    if diff.holds_rows:
+        sides = {c: "after" if c in (diff.set_columns or ()) else "before" for c in columns}
+        fields = [_side("before", c) for c in columns] + [_side(side, c) for c, side in sides.items()]
+        texts = ", ".join(f"CAST({field} AS VARCHAR)" for field in fields)
+        chosen = f"SELECT before_rid FROM {diff.relation} {paired} LIMIT {SAMPLE_ROWS}"
+        rows = session.work.execute(
+            f"SELECT {texts} FROM {diff.relation} WHERE before_rid IN ({chosen}) ORDER BY before_rid"
+        ).fetchall()
+        width = len(columns)
+        return [SampleRow(action="update", before=_cells(r[:width]), after=_cells(r[width:])) for r in rows]
+    pairs = session.work.execute(
+        f"SELECT before_rid, after_rid FROM {diff.relation} {paired} LIMIT {SAMPLE_ROWS}"
+    ).fetchall()
+    old = _read_rows(session.before, session.catalog, diff.shape, columns, [p[0] for p in pairs])
+    new = _read_rows(session.work, session.catalog, diff.shape, columns, [p[1] for p in pairs])
+    return [SampleRow(action="update", before=old[b], after=new[a]) for b, a in pairs]
 
 
 def _read_rows(
@@ -128,12 +145,9 @@ def _read_rows(
     catalog: str,
     shape: TableShape,
     columns: Sequence[str],
-    row_ids: Sequence[int | None],
+    row_ids: Sequence[int],
 ) -> dict[int, Cells]:
-    wanted = [r for r in row_ids if r is not None]
-    if not wanted:
-        return {}
-    chosen = f"rowid BETWEEN {min(wanted)} AND {max(wanted)} AND rowid IN ({', '.join(map(str, wanted))})"
+    chosen = f"rowid BETWEEN {min(row_ids)} AND {max(row_ids)} AND rowid IN ({', '.join(map(str, row_ids))})"
     rows = connection.execute(
         f"SELECT rowid, {_texts(columns)} FROM {qualify(catalog, shape.table)} AS r WHERE {chosen}"
     ).fetchall()

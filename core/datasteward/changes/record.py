@@ -15,7 +15,7 @@ from datasteward.changes.catalog import CatalogObject, ObjectKey, TableShape
 from datasteward.changes.digest import digest_of
 from datasteward.changes.file_effects import keep_replaced
 from datasteward.changes.model import Fingerprint, Model, ObjectKind, TableName
-from datasteward.changes.names import pack_columns, qualify, quote_text
+from datasteward.changes.names import pack_columns, qualify, quote_name, quote_text
 from datasteward.changes.rowdiff import RowDiff
 from datasteward.changes.session import IMAGES, Session
 
@@ -145,9 +145,13 @@ def _write_rows(session: Session, diff: RowDiff, rows_after: int) -> RowImages:
     if diff.updated:
         pairs = "before_rid IS NOT NULL AND after_rid IS NOT NULL"
         _transfer(session, f"SELECT before_rid, after_hash FROM {diff.relation} WHERE {pairs}")
+        rows = f"{table} AS r JOIN __steward_pairs AS p ON r.rowid = p.before_rid"
+        if diff.image_columns:
+            values = ", ".join(f"image.{quote_name(c)}" for c in diff.image_columns)
+            rows = f"(SELECT rid, {values} FROM {diff.noted}) AS r JOIN __steward_pairs AS p ON r.rid = p.before_rid"
         session.before.execute(
             f"CREATE TABLE {IMAGES}.main.updated_{number} AS SELECT p.after_hash, {pack_columns(chosen, 'r')} AS image"
-            f" FROM {table} AS r JOIN __steward_pairs AS p ON r.rowid = p.before_rid"
+            f" FROM {rows}"
         )
     if diff.deleted:
         where = ""

@@ -13,10 +13,12 @@ from datasteward.changes.catalog import TableShape
 from datasteward.changes.model import ObjectPrint
 from datasteward.changes.names import hash_columns, pack_columns, qualify, quote_name
 from datasteward.changes.narrowing import Narrowing
-from datasteward.changes.rows import read_row
+from datasteward.changes.rows import read_number, read_row
 from datasteward.changes.session import SCRATCH, SCRATCH_FULL, Session
 
 LOCAL_ROW_ID = 36028797018960000
+HELD_CELLS = 20_000_000
+"""At most so many values of rows that may change are held beside those that do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,20 +28,27 @@ class Candidates:
     shape: TableShape
     number: int
     set_columns: tuple[str, ...] | None
-    """Columns whose values `image` holds; None when every row is a candidate and no image was taken."""
+    """Columns whose values may change; None when every row is a candidate and no image was taken."""
     count: int
     must_match: bool
     relation: str
+    image_columns: tuple[str, ...] = ()
+    """Columns whose values `image` holds: all, unless there are so many rows that only those that may change are."""
     takes_all: bool = False
     """Nothing was noted, because every row goes."""
+
+    @property
+    def holds_rows(self) -> bool:
+        """Whether `image` is the whole row, so that only what may change needs to be read again."""
+        return self.image_columns == self.shape.names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowDiff:
     """What changed in one table; the temporary relation `relation` has one line for each changed row.
 
-    Its columns: before_rid, after_rid (null when the row goes or appears), before_hash, after_hash, before_image and
-    after_image (structs of `set_columns`, null without them). Sums and xors are of row hashes, as decimal text.
+    Its columns: before_rid, after_rid (null when the row goes or appears), before_hash, after_hash, before_image (a
+    struct of `image_columns`) and after_image (one of `set_columns`), null without them. Sums and xors are of row hashes.
     """
 
     shape: TableShape
@@ -52,11 +61,16 @@ class RowDiff:
     added_sum: int
     added_xor: int
     set_columns: tuple[str, ...] | None
+    image_columns: tuple[str, ...]
+    relation: str
+    """Where the lines are, on the session's `work` cursor."""
+    noted: str
+    """Where the candidates are (rid, image), for the cursors `before` and `probe`."""
 
     @property
-    def relation(self) -> str:
-        """Where the lines are, on the session's `work` cursor."""
-        return f"temp.main.__steward_diff_{self.number}"
+    def holds_rows(self) -> bool:
+        """Whether `before_image` is the whole row."""
+        return self.image_columns == self.shape.names
 
     def apply_to(self, base: ObjectPrint) -> ObjectPrint:
         """The fingerprint after the change, computed from the one before."""
@@ -88,13 +102,11 @@ def note_candidates(
             shape=shape, number=number, set_columns=None, count=count, must_match=False, relation=relation
         )
     set_columns = _as_written(shape, narrowing.set_columns)
-    image = pack_columns(set_columns) if set_columns else "NULL"
-    if narrowing.tail is not None:
-        rows = f"SELECT rowid AS rid, {fields}, {image} AS image {narrowing.tail}"
-    else:
-        chosen = f"SELECT rid FROM ({narrowing.rows_query})"
-        rows = f"SELECT rowid AS rid, {fields}, {image} AS image FROM {table} WHERE rowid IN ({chosen})"
     try:
+        holds_rows = bool(set_columns) and _is_small_enough(session, shape, narrowing)
+        image_columns = shape.names if holds_rows else set_columns
+        image = pack_columns(image_columns) if image_columns else "NULL"
+        rows = f"SELECT rowid AS rid, {fields}, {image} AS image {_source(table, narrowing)}"
         count = _create(session.probe, relation, rows)
     except duckdb.Error:
         return note_candidates(session, shape, number, None)
@@ -105,7 +117,23 @@ def note_candidates(
         count=count,
         must_match=narrowing.matches_exactly,
         relation=relation,
+        image_columns=image_columns,
     )
+
+
+def _source(table: str, narrowing: Narrowing) -> str:
+    if narrowing.tail is not None:
+        return narrowing.tail
+    return f"FROM {table} WHERE rowid IN (SELECT rid FROM ({narrowing.rows_query}))"
+
+
+def _is_small_enough(session: Session, shape: TableShape, narrowing: Narrowing) -> bool:
+    """Whether the whole rows that match may be held; they are counted only where all of the table's may not."""
+    width, table = len(shape.names), qualify(session.catalog, shape.table)
+    if read_number(session.before, f"SELECT system.main.count(*) FROM {table}") * width <= HELD_CELLS:
+        return True
+    found = f"SELECT system.main.count(*) {_source(table, narrowing)}"
+    return read_number(session.probe, found) * width <= HELD_CELLS
 
 
 def _as_written(shape: TableShape, names: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -122,24 +150,18 @@ def _create(connection: duckdb.DuckDBPyConnection, relation: str, query: str) ->
 
 def compare_rows(session: Session, candidates: Candidates, *, only_updates: bool) -> RowDiff:
     """Compare the open transaction with the candidates and keep a line for each row that differs."""
-    raw = f"temp.main.__steward_raw_{candidates.number}"
-    final = f"temp.main.__steward_diff_{candidates.number}"
-    session.work.execute(f"CREATE OR REPLACE TEMP TABLE {raw.rpartition('.')[2]} AS {_raw_query(session, candidates)}")
-    loose = read_row(
-        session.work,
-        f"SELECT system.main.count(*) FILTER (before_rid IS NULL), system.main.count(*) FILTER (after_rid IS NULL)"
-        f" FROM {raw}",
-    )
-    assert loose is not None
-    added, removed = int(loose[0]), int(loose[1])
-    name = quote_name(final.rpartition(".")[2])
-    if added and removed and (candidates.shape.key or (only_updates and added == removed)):
-        session.work.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {_pair_query(raw, candidates, only_updates)}")
-    else:
-        old, new = raw.rpartition(".")[2], final.rpartition(".")[2]
-        session.work.execute(f"DROP TABLE IF EXISTS temp.main.{new}")
-        session.work.execute(f"ALTER TABLE temp.main.{old} RENAME TO {new}")
-    return _summarise(session, candidates, final)
+    raw = _make_temporary(session, f"__steward_raw_{candidates.number}", _raw_query(session, candidates))
+    found = _summarise(session, candidates, raw)
+    is_by_key = bool(candidates.shape.key)
+    if found.inserted and found.deleted and (is_by_key or (only_updates and found.inserted == found.deleted)):
+        query = _pair_query(raw, candidates, only_updates)
+        return _summarise(session, candidates, _make_temporary(session, f"__steward_diff_{candidates.number}", query))
+    return found
+
+
+def _make_temporary(session: Session, name: str, query: str) -> str:
+    session.work.execute(f"CREATE OR REPLACE TEMP TABLE {quote_name(name)} AS {query}")
+    return f"temp.main.{quote_name(name)}"
 
 
 SAMPLED_ROWS = 100
@@ -151,8 +173,9 @@ def take_all_rows(session: Session, candidates: Candidates, base: ObjectPrint) -
     first = session.before.execute(
         f"SELECT rowid FROM {qualify(session.catalog, shape.table)} LIMIT {SAMPLED_ROWS}"
     ).fetchall()
+    name = f"__steward_diff_{candidates.number}"
     session.work.execute(
-        f"CREATE OR REPLACE TEMP TABLE __steward_diff_{candidates.number} AS SELECT unnest($1::BIGINT[]) AS before_rid,"
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT unnest($1::BIGINT[]) AS before_rid,"
         " NULL::BIGINT AS after_rid, NULL::UBIGINT AS before_hash, NULL::UBIGINT AS after_hash, NULL AS before_image,"
         " NULL AS after_image",
         [[row[0] for row in first]],
@@ -168,6 +191,9 @@ def take_all_rows(session: Session, candidates: Candidates, base: ObjectPrint) -
         added_sum=0,
         added_xor=0,
         set_columns=(),
+        image_columns=(),
+        relation=f"temp.main.{name}",
+        noted=candidates.relation,
     )
 
 
@@ -176,24 +202,35 @@ def _raw_query(session: Session, candidates: Candidates) -> str:
     table = qualify(session.catalog, shape.table)
     key = pack_columns(shape.key, "r") if shape.key else "NULL"
     image = pack_columns(candidates.set_columns, "r") if candidates.set_columns else "NULL"
-    fields = f"r.rowid AS rid, {hash_columns(shape.names, 'r')} AS h, {key} AS k, {image} AS image"
-    narrowed = f" AND r.rowid IN (SELECT rid FROM {candidates.relation})" if candidates.set_columns is not None else ""
-    kept = f"SELECT {fields} FROM {table} AS r WHERE r.rowid < {LOCAL_ROW_ID}{narrowed}"
-    if candidates.count:
-        changed = (
-            "SELECT c.rid AS before_rid, a.rid AS after_rid, c.h AS before_hash, a.h AS after_hash, c.k AS before_key,"
-            f" a.k AS after_key, c.image AS before_image, a.image AS after_image FROM {candidates.relation} AS c"
-            f" LEFT JOIN ({kept}) AS a ON a.rid = c.rid WHERE a.rid IS NULL OR a.h <> c.h"
-        )
-        joint = " UNION ALL BY NAME "
-    else:
-        changed, joint = "", ""
+    value = hash_columns(shape.names, "r")
     appeared = (
-        "SELECT NULL::BIGINT AS before_rid, r.rid AS after_rid, NULL::UBIGINT AS before_hash, r.h AS after_hash,"
-        " NULL AS before_key, r.k AS after_key, NULL AS before_image, r.image AS after_image"
-        f" FROM (SELECT {fields} FROM {table} AS r WHERE r.rowid >= {LOCAL_ROW_ID}) AS r"
+        f"SELECT NULL::BIGINT AS before_rid, r.rowid AS after_rid, NULL::UBIGINT AS before_hash, {value} AS after_hash,"
+        f" NULL AS before_key, {key} AS after_key, NULL AS before_image, {image} AS after_image FROM {table} AS r"
+        f" WHERE r.rowid >= {LOCAL_ROW_ID}"
     )
-    return f"{changed}{joint}{appeared}"
+    if not candidates.count:
+        return appeared
+    later = _later_hash(candidates)
+    read = f"{value} AS h" if later == "a.h" else "NULL AS h"
+    changed = (
+        f"SELECT c.rid AS before_rid, a.rid AS after_rid, c.h AS before_hash, CASE WHEN a.rid IS NOT NULL THEN {later}"
+        " END AS after_hash, c.k AS before_key, NULL AS after_key, c.image AS before_image, a.image AS after_image"
+        f" FROM {candidates.relation} AS c LEFT JOIN (SELECT r.rowid AS rid, {read}, {image} AS image FROM {table} AS r)"
+        " AS a ON a.rid = c.rid"
+    )
+    return (
+        f"SELECT * FROM ({changed}) WHERE after_rid IS NULL OR after_hash <> before_hash UNION ALL BY NAME {appeared}"
+    )
+
+
+def _later_hash(candidates: Candidates) -> str:
+    """The hash of a row `a` that was candidate `c`, of its new values and of those that cannot have changed."""
+    if candidates.set_columns == ():
+        return "c.h"
+    if candidates.set_columns is None or not candidates.holds_rows:
+        return "a.h"
+    sides = {name: "a" if name in candidates.set_columns else "c" for name in candidates.shape.names}
+    return f"system.main.hash({', '.join(f'{side}.image.{quote_name(name)}' for name, side in sides.items())})"
 
 
 def _pair_query(raw: str, candidates: Candidates, only_updates: bool) -> str:
@@ -249,4 +286,7 @@ def _summarise(session: Session, candidates: Candidates, relation: str) -> RowDi
         added_sum=int(row[5]),
         added_xor=int(row[6]),
         set_columns=candidates.set_columns,
+        image_columns=candidates.image_columns,
+        relation=relation,
+        noted=candidates.relation,
     )

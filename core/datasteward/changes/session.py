@@ -61,10 +61,16 @@ _ready: list[duckdb.DuckDBPyConnection] = []
 
 def make_ready() -> None:
     """Start an empty instance ahead for this process's first session, with DuckDB's own catalog loaded."""
-    root = duckdb.connect(":memory:")
+    root = _start_instance()
     root.execute("SELECT count(*) FROM system.main.duckdb_columns()").fetchall()
     root.execute("SELECT system.main.json_serialize_sql('SELECT 1')").fetchall()
     _ready.append(root)
+
+
+def _start_instance() -> duckdb.DuckDBPyConnection:
+    root = duckdb.connect(":memory:")
+    _freeze_time(root)
+    return root
 
 
 @contextmanager
@@ -81,15 +87,15 @@ def open_session(
     `images` is the DuckDB file for before-images, when an undo record will be written; `record` is attached to be read.
     Raises `ToolError` (busy) when another process holds the database file.
     """
-    root = _ready.pop() if _ready else duckdb.connect(":memory:")
+    root = _ready.pop() if _ready else _start_instance()
     try:
         _attach(root, settings, images, record, create)
         path = _make_sources(root, settings.catalog, sources)
-        _freeze_time(root, settings.frozen_at)
         _lock(root, settings)
         work, before, probe = root.cursor(), root.cursor(), root.cursor()
+        instant = f"CAST({quote_text(settings.frozen_at)} AS TIMESTAMPTZ)"
         for cursor in (work, probe):
-            cursor.execute(f"SET search_path = {quote_text(path)}")
+            cursor.execute(f"SET search_path = {quote_text(path)}; SET VARIABLE {_INSTANT} = {instant}")
         yield Session(catalog=settings.catalog, work=work, before=before, probe=probe, has_record=record is not None)
         for cursor in (probe, before, work):
             cursor.close()
@@ -166,13 +172,15 @@ def _lock(root: duckdb.DuckDBPyConnection, settings: SessionSettings) -> None:
         root.execute(statement)
 
 
-def _freeze_time(root: duckdb.DuckDBPyConnection, frozen_at: str) -> None:
+def _freeze_time(root: duckdb.DuckDBPyConnection) -> None:
     """Macros that the search path has before DuckDB's own functions; defaults of columns use them too.
 
-    Those that cannot be frozen fail when they are evaluated: a default that is not used does no harm.
+    Each cursor sets the moment that they give. Those that cannot be frozen fail when they are evaluated: a default that
+    is not used does no harm.
     """
-    instant = f"CAST({quote_text(frozen_at)} AS TIMESTAMPTZ)"
+    instant = f"system.main.getvariable({quote_text(_INSTANT)})"
     local = f"CAST({instant} AS TIMESTAMP)"
+    time = f"CAST({local} AS TIME)"
     meanings = {
         "now": instant,
         "get_current_timestamp": instant,
@@ -182,15 +190,16 @@ def _freeze_time(root: duckdb.DuckDBPyConnection, frozen_at: str) -> None:
         "today": f"CAST({local} AS DATE)",
         "current_localtimestamp": local,
         "localtimestamp": local,
-        "current_localtime": f"CAST({local} AS TIME)",
-        "localtime": f"CAST({local} AS TIME)",
-        "get_current_time": f"CAST(CAST({local} AS TIME) AS TIMETZ)",
-        "current_time": f"CAST(CAST({local} AS TIME) AS TIMETZ)",
+        "current_localtime": time,
+        "localtime": time,
+        "get_current_time": f"CAST({time} AS TIMETZ)",
+        "current_time": f"CAST({time} AS TIMETZ)",
     }
     meanings.update({name: f"system.main.error({quote_text(VOLATILE_DEFAULT + name)})" for name in _UNFREEZABLE})
     root.execute("; ".join(f"CREATE MACRO memory.main.{name}() AS {meaning}" for name, meaning in meanings.items()))
 
 
+_INSTANT = "steward_frozen_at"
 VOLATILE_DEFAULT = "datasteward: volatile default "
 """Begins the error of a statement that would use a column's default which gives another value each time."""
 _UNFREEZABLE = ("random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid")
