@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("datasteward_cli.data_commands:query", "Run SQL and print the rows."),
     "catalog": ("datasteward_cli.data_commands:catalog", "List tables, views, data files and results."),
-    "results": ("datasteward_cli.data_commands:results", "Read, pin and prune stored results."),
+    "results": ("datasteward_cli.data_commands:results", "List, read, pin and prune stored results."),
     "profile": ("datasteward_cli.profile_commands:profile", "Tell what a file, table or result really is."),
     "lineage": ("datasteward_cli.lineage_commands:lineage", "Trace columns, weigh changes, read SQL files."),
     "changes": ("datasteward_cli.changes_commands:changes", "The inbox: list, show, approve, reject, undo."),

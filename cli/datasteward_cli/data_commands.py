@@ -123,7 +123,18 @@ def catalog(scope: Scope, words: tuple[str, ...], kind: str | None, detail: str,
 
 @click.group()
 def results() -> None:
-    """Read, pin and prune stored results."""
+    """List, read, pin and prune stored results."""
+
+
+@results.command("list")
+@click.argument("words", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def list_results(scope: Scope, words: tuple[str, ...], as_json: bool) -> None:
+    """List stored results, newest first, with rows, size and SQL; WORDS narrow by name or column."""
+    arguments = {"kind": "result", "words": " ".join(words), "detail": "full", "budget": 20_000}
+    answer = call_tool(scope, "search_catalog", arguments)
+    click.echo(json.dumps(answer.structured, ensure_ascii=False) if as_json else answer.text)
 
 
 @results.command("show")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from datasteward_cli.app import Scope
+from datasteward_cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     import sqlite3
@@ -154,8 +155,11 @@ def impact_command(
 @click.option("--dry-run", is_flag=True, help="Only tell what would be kept.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def import_command(scope: Scope, folder: Path, dialect: str, dry_run: bool, as_json: bool) -> None:
-    """Bind FOLDER's .sql files in order of need and keep their lineage; nothing is run."""
+def import_command(scope: Scope, folder: Path, dialect: str, dry_run: bool, as_json: bool) -> int:
+    """Bind FOLDER's .sql files in order of need and keep their lineage; nothing is run.
+
+    Exit code 10 when a statement could not be understood; the others are kept.
+    """
     from datasteward.errors import ConfigError
     from datasteward.lineage.importing import import_folder
     from datasteward.lineage.resolve import read_dialects
@@ -173,14 +177,16 @@ def import_command(scope: Scope, folder: Path, dialect: str, dry_run: bool, as_j
         for s in report.statements
     ]
     problems = [{"file": p.file, "line": p.line, "message": p.message} for p in report.problems]
+    code = ExitCode.TOOL_FAILED if problems else ExitCode.DONE
     if as_json:
         click.echo(json.dumps({"statements": found, "problems": problems}, ensure_ascii=False))
-        return
+        return code
     for item in found:
         click.echo(f"{item['file']}:{item['line']} {item['target']} ({item['confidence']})")
     for problem in problems:
         click.echo(f"{problem['file']}:{problem['line']}: {problem['message']}", err=True)
     click.echo(f"{len(found)} statements, {len(problems)} problems{', nothing kept' if dry_run else ''}")
+    return code
 
 
 def _draw(graph: "LineageGraph", form: str) -> str | bytes:
@@ -233,12 +239,14 @@ def _reading(scope: Scope) -> "Iterator[sqlite3.Connection]":
 
 
 def _starts(connection: "sqlite3.Connection", dataset: str, columns: Sequence[str]) -> "tuple[ColumnRef, ...]":
-    from datasteward.lineage.graph import find_named, find_starts
+    from datasteward.lineage.graph import find_named, find_starts, tell_unknown
     from datasteward.lineage.recording import explain_unknown
 
     starts = find_starts(connection, dataset, columns) if columns else find_named(connection, dataset)
     if not starts:
         raise explain_unknown(connection, dataset)
+    for line in tell_unknown(connection, starts):
+        click.echo(line, err=True)
     return starts
 
 

@@ -21,9 +21,10 @@ from datasteward.services import open_services
 from datasteward.settings import load_settings
 from datasteward.workspace import find_workspace
 from datasteward_cli.app import Scope
+from datasteward_cli.exit_codes import ExitCode
 from datasteward_cli.lineage_commands import lineage
 from tests.support.openlineage_shape import EVENT_SCHEMA
-from tests.support.workspaces import make_workspace
+from tests.support.workspaces import make_workspace, steward
 
 pytestmark = pytest.mark.anyio
 
@@ -131,3 +132,22 @@ async def test_events_go_to_a_file_or_an_endpoint(tmp_path: Path, monkeypatch: p
     with pytest.raises(ConfigError, match="no address"):
         run(tmp_path, "events", "--url", "file:///tmp/x")
     assert run(tmp_path, "events", "--url", "http://x", "-o", "y").exit_code == 2
+
+
+async def test_a_column_no_run_knows_is_told_with_the_nearest(tmp_path: Path) -> None:
+    await make_history(tmp_path)
+    told = run(tmp_path, "trace", "t", "-c", "amuont")
+    assert told.exit_code == 0
+    assert "no run read or wrote such a column; of t: amount" in told.stderr
+
+
+def test_an_import_with_a_broken_file_keeps_the_others_and_fails(tmp_path: Path) -> None:
+    make_workspace(tmp_path)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "good.sql").write_text("CREATE TABLE good AS SELECT amount FROM orders")
+    (tmp_path / "models" / "bad.sql").write_text("CREATE TABLE bad AS SELEC amount FROM orders")
+    ended = steward(tmp_path, "--no-owner", "lineage", "import", str(tmp_path / "models"))
+    assert ended.returncode == ExitCode.TOOL_FAILED
+    assert "bad.sql:1" in ended.stderr
+    assert "1 statements, 1 problems" in ended.stdout
+    assert run(tmp_path, "trace", "good").exit_code == 0

@@ -205,13 +205,13 @@ def _line(dataset: Dataset) -> str:
     if dataset.path:
         parts.append(dataset.path)
     if dataset.rows is not None:
-        parts.append(f"{dataset.rows:,} rows")
+        parts.append(f"{dataset.rows:,} row{'' if dataset.rows == 1 else 's'}")
     if dataset.bytes is not None:
         parts.append(f"{dataset.bytes:,} bytes")
     if dataset.modified:
         parts.append(dataset.modified)
     if dataset.column_count is not None:
-        parts.append(f"{dataset.column_count} columns")
+        parts.append(f"{dataset.column_count} column{'' if dataset.column_count == 1 else 's'}")
     if dataset.comment:
         parts.append(dataset.comment)
     if dataset.sql:

@@ -17,6 +17,7 @@ from datasteward.lineage.graph import (
     find_named,
     find_paths,
     find_starts,
+    tell_unknown,
     trace,
 )
 from datasteward.lineage.recording import explain_unknown
@@ -67,9 +68,11 @@ def _answer(services: Services, arguments: TraceLineageInput, budget: int) -> Tr
         starts = find_starts(connection, arguments.dataset, arguments.columns)
         if not starts:
             raise explain_unknown(connection, arguments.dataset)
+        notes = tell_unknown(connection, starts)
         match arguments.question:
             case "upstream" | "downstream":
-                return _trace(connection, starts, arguments, arguments.question, budget)
+                traced = _trace(connection, starts, arguments, arguments.question, budget)
+                return traced.model_copy(update={"lines": [*traced.lines, *notes]})
             case "paths":
                 return _find_ways(connection, starts, arguments, budget)
             case change:
@@ -77,7 +80,7 @@ def _answer(services: Services, arguments: TraceLineageInput, budget: int) -> Tr
     impact = add_dependents(impact, services.dependents)
     return TraceLineageOutput(
         question=change,
-        lines=write_impact(impact, budget=budget).split("\n"),
+        lines=[*write_impact(impact, budget=budget).split("\n"), *notes],
         datasets=len({r.dataset for r in (*impact.broken, *impact.affected)}),
         edges=len(impact.edges),
     )

@@ -1,5 +1,6 @@
 """Questions to the kept lineage: what a column comes from, what hangs on it, and what a change would break."""
 
+import difflib
 import json
 import sqlite3
 from collections import deque
@@ -208,13 +209,28 @@ def find_starts(connection: sqlite3.Connection, dataset: str, columns: Sequence[
         return ()
     if not columns:
         return (ColumnRef(keys[0]),)
+    known = {name.casefold(): name for name in _known_columns(connection, keys[0])}
+    return tuple(ColumnRef(keys[0], known.get(c.casefold(), c)) for c in columns)
+
+
+def tell_unknown(connection: sqlite3.Connection, starts: Sequence[ColumnRef]) -> list[str]:
+    """A line for each start whose column no run has read or written, with the nearest or first columns that were."""
+    lines: list[str] = []
+    for start in starts:
+        known = _known_columns(connection, start.dataset) if start.column else []
+        if start.column and start.column not in known:
+            near = difflib.get_close_matches(start.column, known, n=3, cutoff=0.6) or known[:8]
+            lines.append(f"{start}: no run read or wrote such a column; of {start.dataset.name}: {', '.join(near)}")
+    return lines
+
+
+def _known_columns(connection: sqlite3.Connection, dataset: DatasetKey) -> list[str]:
     rows = connection.execute(
         "SELECT n.column_name FROM lineage_node n JOIN lineage_dataset d ON d.id = n.dataset_id"
-        " WHERE d.namespace = ? AND d.name = ?",
-        (keys[0].namespace, keys[0].name),
+        " WHERE d.namespace = ? AND d.name = ? AND n.column_name <> '' ORDER BY n.id",
+        (dataset.namespace, dataset.name),
     )
-    known = {str(row[0]).casefold(): str(row[0]) for row in rows}
-    return tuple(ColumnRef(keys[0], known.get(c.casefold(), c)) for c in columns)
+    return [str(row[0]) for row in rows]
 
 
 def _node_ids(connection: sqlite3.Connection, refs: Sequence[ColumnRef]) -> list[int]:
