@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from datasteward.engine.gate import AttachedCatalog, FileRules, Gate, NamedSource
+from datasteward.engine.gate_facts import Refused
 from datasteward.engine.lockdown import open_cursor, open_reader
 
 CANARY = "CANARY_OUTSIDE"
@@ -31,6 +32,10 @@ class FriendlyNames:
     def names(self) -> Iterable[str]:
         """Both names."""
         return self._known
+
+    def explain_missing(self, parts: tuple[str, ...]) -> Refused | None:
+        """Nothing is near."""
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

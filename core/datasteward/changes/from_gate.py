@@ -77,7 +77,7 @@ def _work_of(facts: StatementFacts) -> StatementWork:
         read_files=tuple(
             dict.fromkeys(
                 [str(p) for f in facts.files if f.access == "read" for p in f.paths]
-                + [str(n.path) for n in facts.named_sources if n.path.is_file()]
+                + [str(p) for n in facts.named_sources for p in (n.matches or (n.path,)) if p.is_file()]
             )
         ),
         target_file=str(targets[0].paths[0]) if targets and len(targets[0].paths) == 1 else None,

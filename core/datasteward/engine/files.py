@@ -155,7 +155,7 @@ class DataFiles:
     def _name(self, found: list[_Found]) -> tuple[DataFile, ...]:
         groups: dict[str, list[_Found]] = defaultdict(list)
         for item in found:
-            groups[_plain(data_stem(item.path)).casefold()].append(item)
+            groups[fold_name(item.path)].append(item)
         names: dict[Path, str] = {}
         for items in groups.values():
             for item in items:
@@ -231,6 +231,11 @@ def data_stem(path: Path) -> str:
         else:
             break
     return name or path.name
+
+
+def fold_name(file: Path | str) -> str:
+    """What is alike for all files that could go by one friendly name, and for that name itself."""
+    return _plain(data_stem(file) if isinstance(file, Path) else file).casefold()
 
 
 def _plain(text: str) -> str:

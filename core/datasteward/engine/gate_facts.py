@@ -45,12 +45,16 @@ class CatalogName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedSource:
-    """What a name outside the database stands for: `parts` as written, the file, and how it is shown."""
+    """What a name outside the database stands for: `parts` as written, the file, and how it is shown.
+
+    `matches` are the files of a pattern, of which `path` is the first; empty for one file or folder.
+    """
 
     parts: tuple[str, ...]
     kind: Literal["file", "result"]
     shown: str
     path: Path
+    matches: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +67,17 @@ class FileOption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileUse:
-    """A file that a statement reads or writes: `text` as spelt, `paths` absolute (a pattern may stand for many)."""
+    """A file that a statement reads or writes: `text` as spelt, `paths` absolute (a pattern may stand for many).
+
+    `call_paths` are all that the same call reads, when it names several files or patterns.
+    """
 
     text: str
     paths: tuple[Path, ...]
     function: str
     access: Literal["read", "write"] = "read"
     options: tuple[FileOption, ...] = ()
+    call_paths: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +141,10 @@ class NameResolver(Protocol):
 
     def names(self) -> Iterable[str]:
         """Names it would answer for, used for hints."""
+        ...
+
+    def explain_missing(self, parts: tuple[str, ...]) -> Refused | None:
+        """Why a name stands for nothing though files are near it, naming them and how they are written; else None."""
         ...
 
 

@@ -43,6 +43,10 @@ class FileRules:
             raise Refused(f"No file matches '{text}'.", code="not_found", hint="search_catalog lists the data files.")
         return literal + tuple(self._check_file(match, str(match)) for match in matches)
 
+    def is_pattern(self, text: str) -> bool:
+        """Whether `text` stands for what it matches, there being no file of exactly that name."""
+        return has_glob(text) and not self._absolute(text).exists()
+
     def check_write(self, text: str) -> Path:
         """The file that COPY TO may write at `text`; raises `Refused` when that is not a data file below a root."""
         path = self._absolute(text)

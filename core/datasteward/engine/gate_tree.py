@@ -24,7 +24,7 @@ from datasteward.engine.gate_facts import (
     Refused,
     WriteTarget,
 )
-from datasteward.engine.gate_files import FileRules, has_glob, looks_like_path
+from datasteward.engine.gate_files import FileRules, looks_like_path
 from datasteward.engine.gate_parser import Parser, Tree, query_of_view, tokens_of
 
 MAX_OPENED = 64
@@ -265,19 +265,21 @@ class TreeWalk:
         if source is not None:
             self.found.named_sources[source] = None
             return
-        if len(path) != 1 or not looks_like_path(path[0]):
+        if len(path) > 2 or not looks_like_path(path[0]):
             raise self._not_found(path, place)
         text = path[0]
         try:
             paths = self.files.check_read(text)
         except Refused as refused:
-            raise _moved(refused, place) from None
-        if has_glob(text):
-            self.found.files[FileUse(text=text, paths=paths, function="glob")] = None
-        else:
-            self.found.named_sources[NamedSource(parts=path, kind="file", shown=text, path=paths[0])] = None
+            explained = self.resolver.explain_missing(path) if refused.code == "not_found" else None
+            raise _moved(explained or refused, place) from None
+        matches = paths if self.files.is_pattern(text) else ()
+        named = NamedSource(parts=path, kind="file", shown=text, path=paths[0], matches=matches)
+        self.found.named_sources[named] = None
 
     def _not_found(self, path: tuple[str, ...], place: int | None) -> Refused:
+        if (explained := self.resolver.explain_missing(path)) is not None:
+            return _moved(explained, place)
         known = [n.parts[-1] for n in self.catalog.names() if n.kind != "macro"] + list(self.resolver.names())
         folded = {k.casefold(): k for k in known}
         near = [folded[n] for n in difflib.get_close_matches(path[-1].casefold(), list(folded), n=3, cutoff=0.6)]
@@ -411,12 +413,14 @@ class TreeWalk:
                 near = difflib.get_close_matches(option.name, allowed, n=3)
                 hint = f"Nearest: {', '.join(near)}." if near else "Leave it out."
                 raise Refused(f"The option '{option.name}' of {name}() is not allowed.", hint=hint, position=place)
-        for text in texts:
-            try:
-                paths = self.files.check_read(text)
-            except Refused as refused:
-                raise _moved(refused, place) from None
-            self.found.files[FileUse(text=text, paths=paths, function=name, options=tuple(options))] = None
+        try:
+            found = {text: self.files.check_read(text) for text in texts}
+        except Refused as refused:
+            raise _moved(refused, place) from None
+        together = tuple(path for paths in found.values() for path in paths)
+        for text, paths in found.items():
+            use = FileUse(text=text, paths=paths, function=name, options=tuple(options), call_paths=together)
+            self.found.files[use] = None
 
     # views and macros
 

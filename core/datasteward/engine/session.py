@@ -113,7 +113,7 @@ class Session:
         self._open()
         assert self._gate is not None
         report = self._gate.check(sql, intent="read")
-        _raise_refusal(report)
+        self._raise_refusal(report, sql)
         if not report.statements:
             raise ToolError(
                 "The SQL holds no statement.",
@@ -137,6 +137,7 @@ class Session:
 
     def _prepare(self, statement: StatementFacts) -> PreparedStatement:
         told = [line for source in statement.named_sources for line in self._ensure_view(source)]
+        told += [line for file in statement.files for line in self._sources.tell_call(file, self._open())]
         return PreparedStatement(
             sql=statement.text, kind=statement.kind, sources=_sources_of(statement), told=tuple(dict.fromkeys(told))
         )
@@ -147,10 +148,19 @@ class Session:
         None when it reads no such file, or reads them so already. Raises `ToolError` as `prepare` does.
         """
         report = self.check(sql, for_write=False)
-        _raise_refusal(report)
+        self._raise_refusal(report, sql)
         sources = [source for statement in report.statements for source in statement.named_sources]
         changed = [source for source in sources if self._sources.read_whole(source)]
         return self._prepare(report.statements[0]) if changed else None
+
+    def _raise_refusal(self, report: GateReport, sql: str) -> None:
+        refusal = report.refusal
+        if refusal is None:
+            return
+        hint = refusal.hint
+        if refusal.code == "syntax" and hint is None:
+            hint = self._sources.explain_syntax(refusal.message, sql)
+        raise ToolError(refusal.message, code=refusal.code, hint=hint, position=refusal.position)
 
     def check(self, sql: str, *, for_write: bool) -> GateReport:
         """The gate's report on `sql` without running anything."""
@@ -243,12 +253,6 @@ def _looks_at_catalog(facts: StatementFacts) -> bool:
 
 def _database_files(database: Path) -> tuple[Path, ...]:
     return (database, database.with_name(database.name + ".wal"), database.with_name(database.name + ".tmp"))
-
-
-def _raise_refusal(report: GateReport) -> None:
-    refusal = report.refusal
-    if refusal is not None:
-        raise ToolError(refusal.message, code=refusal.code, hint=refusal.hint, position=refusal.position)
 
 
 def _sources_of(facts: StatementFacts) -> tuple[SourceUse, ...]:

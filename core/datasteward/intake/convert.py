@@ -247,7 +247,7 @@ def _write_grid(
     names, labels = name_columns(header, table.width)
     told = [table.header_doubt] if table.header_doubt else []
     if table.start:
-        told.append(f"{table.start} title row{'s' if table.start > 1 else ''} above the header were left out.")
+        told.append(f"{table.start} title row{'s' if table.start > 1 else ''} above the header left out.")
     if table.header_rows == 0 and table.width:
         told.append("There is no header row; columns are named by position.")
     if table.header_rows > 1:

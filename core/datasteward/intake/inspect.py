@@ -335,7 +335,7 @@ def _doubts(
     if table.header_rows == 0:
         found.append("There is no header row; columns are named by position.")
     if table.start:
-        found.append(f"{table.start} line{'s' if table.start > 1 else ''} above the header were left out.")
+        found.append(f"{table.start} line{'s' if table.start > 1 else ''} above the header left out.")
     if table.other_tables:
         found.append(
             f"{table.other_tables} more table{'s' if table.other_tables > 1 else ''} of another width follow; rows that do not fit are in quarantine."

@@ -14,6 +14,7 @@ from datasteward.intake.convert import Converted, convert_delimited, convert_she
 from datasteward.intake.copies import keep_copy, load_copy, plan_text_copy
 from datasteward.intake.json_plan import plan_json
 from datasteward.intake.model import BadRowLimit, Dialect, Intake, ReadPlan, SourceColumn
+from datasteward.intake.schemas import parquet_columns
 from datasteward.intake.sql_text import quote_path, quote_text
 
 _VERSION = 2
@@ -48,7 +49,8 @@ def _key(intake: Intake, limit: BadRowLimit) -> str:
 def _make(connection: duckdb.DuckDBPyConnection, intake: Intake, folder: Path, limit: BadRowLimit) -> ReadPlan:
     match intake.format:
         case "parquet":
-            return _direct(intake, f"read_parquet({quote_path(intake.path)}, hive_partitioning=false)")
+            columns = parquet_columns(connection, [intake.path])[0].columns
+            return _direct(intake, f"read_parquet({quote_path(intake.path)}, hive_partitioning=false)", columns)
         case "json" | "ndjson":
             return plan_json(connection, intake, folder, limit)
         case "arrow" | "excel" | "sqlite":
@@ -131,9 +133,11 @@ def _convert(connection: duckdb.DuckDBPyConnection, intake: Intake, folder: Path
         if intake.format != "arrow":
             return plan_text_copy(connection, intake, _run_converter(intake, work, limit), work, folder)
         rows = _copy_arrow(intake, work / "table.parquet")
-        path = folder / "table.parquet"
-        table_sql = f"read_parquet({quote_path(path)})"
-        return ReadPlan(kind="converted", table_sql=table_sql, files=(path,), rows=rows, told=intake.doubts)
+        path, columns = folder / "table.parquet", parquet_columns(connection, [work / "table.parquet"])[0].columns
+        return ReadPlan(
+            kind="converted", table_sql=f"read_parquet({quote_path(path)})", files=(path,), columns=columns, rows=rows,
+            told=intake.doubts,
+        )  # fmt: skip
 
     return keep_copy(folder, make)
 
