@@ -89,7 +89,7 @@ def test_a_column_is_no_key_when_one_value_repeats_far_from_the_sample(base: duc
         ("9007199254740993.0::DOUBLE + i * 10", "inexact_integers"),
         ("CASE WHEN i < 5 THEN DATE '2031-01-01' ELSE DATE '2024-01-01' + (i % 9)::INT END", "future_dates"),
         ("CASE WHEN i < 5 THEN DATE '1970-01-01' ELSE DATE '2024-01-01' + (i % 9)::INT END", "placeholder_dates"),
-        ("DATE '2024-01-01' + (CASE WHEN i % 300 = 77 THEN 78 ELSE i % 300 END)::INT", "gaps"),
+        ("DATE '2024-01-01' + (CASE WHEN i % 100 = 77 THEN 78 ELSE i % 100 END)::INT", "gaps"),
     ],
 )  # fmt: skip
 def test_a_fault_in_a_column_is_found_and_its_sql_runs(
@@ -100,8 +100,9 @@ def test_a_fault_in_a_column_is_found_and_its_sql_runs(
     for finding in made.findings:
         if finding.column == "c" and finding.show_sql:
             base.execute(finding.show_sql).fetchall()
-        if finding.column == "c" and finding.mend_sql and "ALTER" not in finding.mend_sql:
-            base.execute(f"SELECT {finding.mend_sql} FROM t").fetchall()
+        if finding.column == "c" and finding.mend_sql:
+            is_query = finding.mend_sql.startswith("SELECT")
+            base.execute(finding.mend_sql if is_query else f"SELECT {finding.mend_sql} FROM t").fetchall()
 
 
 def test_clean_data_raises_no_finding(base: duckdb.DuckDBPyConnection) -> None:

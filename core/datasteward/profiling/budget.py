@@ -1,10 +1,10 @@
-"""The time a profile may take: work is interrupted when it is used up, and what was left out is told."""
+"""The time and memory a profile may take: work stops when they are used up, and what was left out is told."""
 
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import duckdb
 
@@ -18,6 +18,8 @@ class Budget:
     cursor: duckdb.DuckDBPyConnection
     ends_at: float
     left_out: list[str] = field(default_factory=list)
+    stopped_by: Literal["time", "memory"] | None = None
+    """What stopped the last piece of work, None when it came to its end."""
 
     def allows(self, what: str) -> bool:
         """Whether `what` may start; when not, it is noted as left out."""
@@ -27,14 +29,17 @@ class Budget:
         return False
 
     def run(self, what: str, work: Callable[[], _T], otherwise: _T) -> _T:
-        """What `work` gives, or `otherwise` when there was no time for it or it had to be interrupted.
+        """What `work` gives, or `otherwise` when there was no time for it or it had to be stopped.
 
         An interrupt that is not ours goes on as `duckdb.InterruptException`.
         """
         return self.bound(work, otherwise, what) if self.allows(what) else otherwise
 
     def bound(self, work: Callable[[], _T], otherwise: _T, what: str = "", least_seconds: float = 0.0) -> _T:
-        """As `run`, but `work` always starts and gets at least `least_seconds`; without `what` nothing is noted."""
+        """As `run`, but `work` always starts and gets at least `least_seconds`; without `what` nothing is noted.
+
+        Work that needs more than the engine's memory limit is stopped by the engine, and left out as well.
+        """
         is_over = threading.Event()
 
         def stop() -> None:
@@ -44,14 +49,18 @@ class Budget:
         timer = threading.Timer(max(least_seconds, self.ends_at - time.monotonic(), 0.001), stop)
         timer.daemon = True
         timer.start()
+        self.stopped_by = None
         try:
             return work()
         except duckdb.InterruptException:
             if not is_over.is_set():
                 raise
-            if what:
-                self.left_out.append(what)
-            return otherwise
+            self.stopped_by = "time"
+        except duckdb.OutOfMemoryException:
+            self.stopped_by = "memory"
         finally:
             timer.cancel()
             timer.join()
+        if what:
+            self.left_out.append(f"{what} (memory limit)" if self.stopped_by == "memory" else what)
+        return otherwise

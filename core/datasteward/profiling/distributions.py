@@ -11,70 +11,75 @@ from datasteward.profiling.scanning import Fences, ScannedColumn
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _BINS = 12
+_LARGEST_CUBED = 1e90
 
 
 def _as_number(shape: ColumnShape) -> str:
     c = quote_name(shape.name)
-    return f"CAST({c} AS DOUBLE)" if shape.family in {"integer", "decimal"} else f"epoch({c})"
+    number = f"CAST({c} AS DOUBLE)" if shape.family in {"integer", "decimal"} else f"epoch({c})"
+    return f"{number} AS {c}"
 
 
 def find_distributions(
     connection: duckdb.DuckDBPyConnection, table: str, shapes: Sequence[ColumnShape]
 ) -> dict[str, Distribution]:
-    """Quantiles (1, 5, 25, 50, 75, 95, 99 %), skew and a histogram for every numeric, date and timestamp column of the sample."""
-    chosen = [s for s in shapes if s.family in {"integer", "decimal", "date", "timestamp"}]
-    found: dict[str, Distribution] = {}
-    for start in range(0, len(chosen), 100):
-        part = chosen[start : start + 100]
-        levels = "[" + ", ".join(str(q) for q in QUANTILES) + "]"
-        expressions = ", ".join(
-            f"quantile_cont({_as_number(s)}, {levels}) FILTER (isfinite({_as_number(s)}))" for s in part
-        )
-        row = connection.execute(f"SELECT {expressions} FROM {table}").fetchone() or ()
-        for shape, quantiles in zip(part, row, strict=True):
-            if quantiles:
-                found[shape.name] = Distribution(quantiles=tuple(float(q) for q in quantiles))
-    return {**found, **_histograms(connection, table, [s for s in chosen if s.name in found], found)}
+    """Quantiles (1, 5, 25, 50, 75, 95, 99 %), skew and a histogram for every numeric, date and timestamp column of the sample.
+
+    All columns are read as one long table of names and numbers, which costs a wide table far less than an aggregate for
+    each column. Values beyond 1e90 count as 1e90 for the skew, so that its cubes stay finite.
+    """
+    numbers = [_as_number(s) for s in shapes if s.family in {"integer", "decimal", "date", "timestamp"}]
+    if not numbers:
+        return {}
+    place = f"greatest(0, least({_BINS - 1}, floor((x - q[1]) / ((q[7] - q[1]) / {_BINS}))))"
+    rows = connection.execute(
+        f"""
+        WITH long AS MATERIALIZED (
+            SELECT name, x FROM (UNPIVOT (SELECT {", ".join(numbers)} FROM {table}) ON COLUMNS(*) INTO NAME name VALUE x)
+            WHERE isfinite(x)
+        ), figures AS MATERIALIZED (
+            SELECT name, quantile_cont(x, {list(QUANTILES)!r}) AS q,
+                   skewness(greatest(-{_LARGEST_CUBED!r}, least({_LARGEST_CUBED!r}, x))) AS skew
+            FROM long GROUP BY name
+        ), bins AS (
+            SELECT name, CAST({place} AS INTEGER) AS bin, count(*) AS n
+            FROM long JOIN figures USING (name) WHERE isfinite(q[7] - q[1]) AND q[7] > q[1] GROUP BY ALL
+        ), histograms AS (SELECT name, map_from_entries(list((bin, n))) AS counts FROM bins GROUP BY name)
+        SELECT name, q, CASE WHEN isfinite(skew) THEN round(skew, 2) END, counts FROM figures LEFT JOIN histograms USING (name)
+        """
+    ).fetchall()
+    return {str(r[0]): _read(r[1], r[2], r[3]) for r in rows}
 
 
-def _histograms(
-    connection: duckdb.DuckDBPyConnection, table: str, shapes: Sequence[ColumnShape], found: dict[str, Distribution]
-) -> dict[str, Distribution]:
-    spread = [s for s in shapes if found[s.name].quantiles[-1] > found[s.name].quantiles[0]]
-    result: dict[str, Distribution] = {}
-    for start in range(0, len(spread), 50):
-        part = spread[start : start + 50]
-        expressions = []
-        for shape in part:
-            low, high = found[shape.name].quantiles[0], found[shape.name].quantiles[-1]
-            width = (high - low) / _BINS
-            place = f"greatest(0, least({_BINS - 1}, floor(({_as_number(shape)} - {low!r}) / {width!r})))"
-            finite = f"FILTER (isfinite({_as_number(shape)}))"
-            expressions.append(f"histogram(CAST({place} AS INTEGER)) {finite}, skewness({_as_number(shape)}) {finite}")
-        row = connection.execute(f"SELECT {', '.join(expressions)} FROM {table}").fetchone() or ()
-        for index, shape in enumerate(part):
-            counts, skew = row[2 * index] or {}, row[2 * index + 1]
-            quantiles = found[shape.name].quantiles
-            step = (quantiles[-1] - quantiles[0]) / _BINS
-            result[shape.name] = Distribution(
-                quantiles=quantiles,
-                skew=round(float(skew), 2) if skew is not None else None,
-                edges=tuple(quantiles[0] + step * i for i in range(_BINS + 1)),
-                counts=tuple(int(counts.get(i, 0)) for i in range(_BINS)),
-            )
-    return result
+def _read(quantiles: Sequence[float], skew: float | None, counts: dict[int, int] | None) -> Distribution:
+    if not counts:
+        return Distribution(quantiles=tuple(quantiles))
+    step = (quantiles[-1] - quantiles[0]) / _BINS
+    return Distribution(
+        quantiles=tuple(quantiles),
+        skew=skew,
+        edges=tuple(quantiles[0] + step * i for i in range(_BINS + 1)),
+        counts=tuple(int(counts.get(i, 0)) for i in range(_BINS)),
+    )
 
 
 def fences_of(distributions: dict[str, Distribution], shapes: Sequence[ColumnShape]) -> dict[str, Fences]:
-    """Outlier bounds of the numeric columns whose middle half is not one value."""
+    """Outlier bounds of the numeric columns whose middle half is not one value.
+
+    A value lies outside when it is further than three interquartile ranges from the quartiles (Tukey's outer fences), and
+    further from the median than four times the 1st or 99th percentile, which spares the long tail of skewed figures.
+    """
     found: dict[str, Fences] = {}
     for shape in shapes:
         distribution = distributions.get(shape.name)
         if shape.family not in {"integer", "decimal"} or distribution is None:
             continue
-        low, high = distribution.quantiles[2], distribution.quantiles[4]
+        p1, _, low, middle, high, _, p99 = distribution.quantiles
         if high > low:
-            found[shape.name] = Fences(low=low - 3 * (high - low), high=high + 3 * (high - low))
+            found[shape.name] = Fences(
+                low=min(low - 3 * (high - low), middle - 4 * (middle - p1)),
+                high=max(high + 3 * (high - low), middle + 4 * (p99 - middle)),
+            )
     return found
 
 

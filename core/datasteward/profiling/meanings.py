@@ -26,6 +26,9 @@ _STREET = re.compile(
 )
 _POSTCODE = re.compile(r"(?i)\d{4,6}(-\d{4})?|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|\d{4} ?[A-Z]{2}")
 _NAME_SHAPE = re.compile(r"[A-ZÀ-Þ][\w'’-]+(,? ([A-ZÀ-Þ][\w'’.-]*|de|van|von|da|la|el|al|bin)){1,3}")
+_FIRST_TRIED = 30
+_SURE = 0.5
+"""A rule that needs this share of values is not tried on all when none of the first fits."""
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -143,6 +146,8 @@ def _by_rules(label: str, family: Family, filled: list[str]) -> Meaning | None:
         if family == "integer" and not has_hint and rule.kind != "card number":
             continue
         need = rule.need_with_hint if has_hint else rule.need
+        if need >= _SURE and not any(rule.test(v) for v in filled[:_FIRST_TRIED]):
+            continue
         share = sum(1 for v in filled if rule.test(v)) / len(filled)
         if rule.kind in {"JSON", "URL"} and any(_EMAIL_INSIDE.search(v) for v in filled):
             continue
@@ -151,9 +156,6 @@ def _by_rules(label: str, family: Family, filled: list[str]) -> Meaning | None:
             return Meaning(
                 kind=rule.kind, share=round(share, 3), confidence=round(confidence, 2), sensitivity=rule.sensitivity
             )
-    inside = sum(1 for v in filled if _EMAIL_INSIDE.search(v)) / len(filled)
-    if inside >= 0.02:
-        return Meaning(kind="text with email addresses", share=round(inside, 3), confidence=0.8, sensitivity="personal")
     return None
 
 

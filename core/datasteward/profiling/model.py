@@ -79,7 +79,7 @@ class Meaning:
 class Distribution:
     """Figures of a numeric or temporal column as text-safe floats; times are seconds since 1970.
 
-    Outliers are values beyond three interquartile ranges from the quartiles. `edges` and `counts` are a histogram of the
+    Outliers are values far beyond the quartiles and the 1st and 99th percentile. `edges` and `counts` are a histogram of the
     sample with equal-width bins between the 1st and 99th percentile.
     """
 
@@ -173,11 +173,20 @@ class ForeignKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NearKey:
+    """Columns that together would be a key but for `repeats` rows, counted exactly."""
+
+    columns: tuple[str, ...]
+    repeats: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Structure:
     """Keys, dependencies and foreign keys; only exact counts make a key."""
 
     keys: tuple[str, ...] = ()
     composite_keys: tuple[tuple[str, ...], ...] = ()
+    near_keys: tuple[NearKey, ...] = ()
     dependencies: tuple[Dependency, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
     duplicate_rows: int | None = None

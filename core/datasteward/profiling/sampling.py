@@ -12,6 +12,8 @@ from datasteward.profiling.model import Family, ProfileSource
 _BLOCKS = 10
 _SPREAD_FORMATS = frozenset({"table", "parquet", "view", "result"})
 _VALUES_KEPT = 400
+_LEAST_VALUES_KEPT = 60
+_ALL_VALUES_KEPT = 80_000
 _TOP_KEPT = 12
 
 
@@ -52,6 +54,11 @@ class Sample:
     """How many rows were asked for; fewer in a file of unknown length are all of them."""
     how: str
     columns: dict[str, ColumnSample]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds every row."""
+        return self.how == "all rows"
 
 
 def family_of(sql_type: str) -> Family:
@@ -133,10 +140,11 @@ def take_sample(
 
 
 def _look(connection: duckdb.DuckDBPyConnection, table: str, shapes: Sequence[ColumnShape]) -> dict[str, ColumnSample]:
+    """Each column's first look; the wider the table, the fewer values of a column are kept (400 down to 60)."""
+    kept = max(_LEAST_VALUES_KEPT, min(_VALUES_KEPT, _ALL_VALUES_KEPT // max(1, len(shapes))))
     texts = ", ".join(as_text(s) for s in shapes)
     query = f"""
-        SELECT name, sum(n)::BIGINT, count(*), list({{'v': v, 'n': n}} ORDER BY n DESC, v)[1:CASE WHEN count(*) <= {_VALUES_KEPT} THEN {_VALUES_KEPT} ELSE {_TOP_KEPT} END],
-               list(v ORDER BY hash(v))[1:{_VALUES_KEPT}]
+        SELECT name, sum(n)::BIGINT, count(*), min_by({{'v': v, 'n': n}}, {{'n': -n, 'v': v}}, {kept}), min_by(v, hash(v), {kept})
         FROM (SELECT name, v, count(*) AS n FROM (UNPIVOT (SELECT {texts} FROM {table}) ON COLUMNS(*) INTO NAME name VALUE v)
               GROUP BY name, v)
         GROUP BY name
@@ -145,7 +153,7 @@ def _look(connection: duckdb.DuckDBPyConnection, table: str, shapes: Sequence[Co
         str(r[0]): ColumnSample(
             filled=int(r[1]),
             distinct=int(r[2]),
-            top=tuple(SampledValue(str(t["v"]), int(t["n"])) for t in r[3]),
+            top=tuple(SampledValue(str(t["v"]), int(t["n"])) for t in r[3][: kept if r[2] <= kept else _TOP_KEPT]),
             values=tuple(r[4]),
         )
         for r in connection.execute(query).fetchall()

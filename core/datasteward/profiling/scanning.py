@@ -9,16 +9,26 @@ import duckdb
 
 from datasteward.intake.column_types import NULL_SPELLINGS
 from datasteward.intake.sql_text import quote_name, quote_text
+from datasteward.profiling.counting import count_distinct
+from datasteward.profiling.key_names import promises_key
 from datasteward.profiling.sampling import ColumnShape, Sample
+from datasteward.profiling.spelling import damage_test, is_damaged
 
-COLUMNS_PER_PASS = 150
+COLUMNS_PER_PARSE = 150
+"""Columns read in one pass over a file that must be parsed each time."""
+_COLUMNS_PER_PASS = 20
+"""Columns read in one pass elsewhere: planning costs more than in proportion to the aggregates of a statement."""
 _FEW_VALUES = 60
+_MOST_LISTED = 2_000
+"""A column with more values than this is not counted value by value, whatever its sample promised."""
+_MOST_COUNTED = 5_000
 _KEY_SHARE = 0.98
 _MAX_KEY_CANDIDATES = 6
 _SCALED = (
     "filled", "zeros", "negatives", "outliers", "not_finite", "padded", "blank", "spelled_null", "damaged", "in_future",
     "placeholder_dates", "beyond_2_53",
 )  # fmt: skip
+PLACEHOLDER_DATES = ("1900-01-01", "1970-01-01", "1899-12-30", "9999-12-31", "1753-01-01")
 _SPELLED = ", ".join(quote_text(s) for s in NULL_SPELLINGS)
 
 
@@ -70,10 +80,30 @@ def scale_up(column: ScannedColumn, factor: float) -> ScannedColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fences:
-    """Three interquartile ranges beyond the quartiles; values outside count as outliers."""
+    """Values outside count as outliers."""
 
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanPlan:
+    """What a pass over `table_sql` counts.
+
+    `candidates` get an exact distinct count; `is_parsed` says that every pass reads the file anew, so that few-valued
+    columns and days are counted on the way; `today` is the ISO date after which a date lies in the future.
+    """
+
+    table_sql: str
+    sample: Sample
+    fences: dict[str, Fences]
+    today: str
+    candidates: Sequence[str] = ()
+    is_parsed: bool = False
+    is_sample: bool = False
+    """`table_sql` is the sample itself, whose values are counted already."""
+    unlisted: frozenset[str] = frozenset()
+    """Columns that turned out to have too many values to count one by one."""
 
 
 def key_candidates(shapes: Sequence[ColumnShape], sample: Sample) -> tuple[str, ...]:
@@ -81,42 +111,26 @@ def key_candidates(shapes: Sequence[ColumnShape], sample: Sample) -> tuple[str, 
     found = []
     for position, shape in enumerate(shapes):
         look = sample.columns[shape.name]
-        if (
-            shape.family not in {"integer", "text", "date", "timestamp"}
-            or look.filled < 0.5 * sample.rows
-            or look.filled < 2
-        ):
-            continue
-        if look.distinct < _KEY_SHARE * look.filled:
+        is_fit = shape.family in {"integer", "text", "date", "timestamp"}
+        if not is_fit or look.filled < 0.5 * sample.rows or look.filled < 2 or look.distinct < _KEY_SHARE * look.filled:
             continue
         longest = max((len(v) for v in look.values), default=0)
-        named = any(w in shape.name.lower() for w in ("id", "key", "code", "uuid", "number", "no"))
-        if longest > 100 or (shape.family == "timestamp" and not named and len(shapes) > 3):
+        is_named = promises_key(shape.name)
+        if longest > 100 or (shape.family == "timestamp" and not is_named and len(shapes) > 3):
             continue
-        found.append((not named, shape.family == "timestamp", position, shape.name))
+        found.append((not is_named, shape.family == "timestamp", position, shape.name))
     return tuple(name for *_, name in sorted(found)[:_MAX_KEY_CANDIDATES])
 
 
-def scan(
-    connection: duckdb.DuckDBPyConnection,
-    table_sql: str,
-    shapes: Sequence[ColumnShape],
-    sample: Sample,
-    *,
-    candidates: Sequence[str],
-    fences: dict[str, Fences],
-    today: str,
-    lists_days: bool = False,
-) -> Iterator[Scan]:
-    """One `Scan` for every 150 columns, each by one pass over the source."""
-    for start in range(0, max(1, len(shapes)), COLUMNS_PER_PASS):
-        part = shapes[start : start + COLUMNS_PER_PASS]
-        expressions = [
-            _expression(s, sample, s.name in candidates, fences.get(s.name), today, lists_days) for s in part
-        ]
-        query = f"SELECT {', '.join(['count(*)', *expressions])} FROM {table_sql}"
+def scan(connection: duckdb.DuckDBPyConnection, shapes: Sequence[ColumnShape], plan: ScanPlan) -> Iterator[Scan]:
+    """The figures of some columns at a time, each time by one pass over the source."""
+    at_once = COLUMNS_PER_PARSE if plan.is_parsed else _COLUMNS_PER_PASS
+    for start in range(0, max(1, len(shapes)), at_once):
+        part = shapes[start : start + at_once]
+        expressions = [_expression(s, plan) for s in part]
+        query = f"SELECT {', '.join(['count(*)', *expressions])} FROM {plan.table_sql}"
         row = connection.execute(query).fetchone() or (0,)
-        columns = {s.name: _read(found, s.name in candidates) for s, found in zip(part, row[1:], strict=True)}
+        columns = {s.name: _read(connection, s, found, plan) for s, found in zip(part, row[1:], strict=True)}
         yield Scan(rows=int(row[0]), columns=columns)
 
 
@@ -139,26 +153,36 @@ def count_keys(
         if column.distinct < 0.9 * column.filled:
             continue
         c = quote_name(name)
-        value = f"hash({c})" if name in texts else c
-        row = connection.execute(
-            f"SELECT count(*) FROM (SELECT DISTINCT {value} FROM {table_sql} WHERE {c} IS NOT NULL)"
-        ).fetchone()
-        if row:
-            found[name] = replace(column, distinct=int(row[0]), distinct_is_exact=True)
+        distinct = count_distinct(
+            connection,
+            table_sql,
+            f"hash({c})" if name in texts else c,
+            rows=column.filled,
+            condition=f"{c} IS NOT NULL",
+        )
+        found[name] = replace(column, distinct=distinct, distinct_is_exact=True)
     return found
 
 
-def has_few_values(shape: ColumnShape, sample: Sample) -> bool:
-    """Whether all values of the column can be counted one by one."""
-    look = sample.columns[shape.name]
+def _is_listed(shape: ColumnShape, plan: ScanPlan) -> bool:
+    """Whether all values of the column are counted one by one."""
+    look = plan.sample.columns[shape.name]
     if shape.family not in {"text", "integer", "boolean", "date"} or look.distinct > _FEW_VALUES:
         return False
-    return look.filled < sample.rows or look.distinct < 0.5 * max(look.filled, 10) or look.filled < 200
+    if shape.name in plan.unlisted:
+        return False
+    return look.filled < plan.sample.rows or look.distinct < 0.5 * max(look.filled, 10) or look.filled < 200
 
 
-def _expression(
-    shape: ColumnShape, sample: Sample, is_candidate: bool, fence: Fences | None, today: str, lists_days: bool
-) -> str:
+def _is_counted(shape: ColumnShape, plan: ScanPlan) -> bool:
+    """Whether an exact distinct count is asked for: of likely keys, and of columns that repeat themselves."""
+    look = plan.sample.columns[shape.name]
+    if shape.family in {"nested", "binary", "other"} or (plan.is_sample and shape.family != "text"):
+        return False
+    return shape.name in plan.candidates or look.distinct <= min(_MOST_COUNTED, 0.25 * look.filled)
+
+
+def _expression(shape: ColumnShape, plan: ScanPlan) -> str:
     """A struct of the aggregates for one column."""
     c = quote_name(shape.name)
     parts = {"filled": f"count({c})"}
@@ -169,28 +193,42 @@ def _expression(
         elif shape.family == "nested":
             parts["longest"] = f"max(length(CAST({c} AS VARCHAR)))" if shape.type == "JSON" else "0"
         return _struct(parts)
-    if has_few_values(shape, sample):
-        parts["histogram"] = (
-            f"histogram(CAST({c} AS VARCHAR))"
-            if shape.family != "text"
-            else f"histogram(left(CAST({c} AS VARCHAR), 500))"
-        )
-    elif is_candidate:
-        parts["distinct"] = f"count(DISTINCT {c})" if shape.family != "text" else f"count(DISTINCT hash({c}))"
-    else:
-        parts["distinct"] = f"approx_count_distinct({c})"
+    is_listed = _is_listed(shape, plan)
+    if is_listed and plan.is_parsed:
+        parts["histogram"] = f"histogram({_value(shape)})"
+    elif not is_listed and not (plan.is_sample and shape.family != "text"):
+        value = f"hash({c})" if shape.family == "text" else c
+        parts["distinct"] = f"count(DISTINCT {value})" if _is_counted(shape, plan) else f"approx_count_distinct({c})"
     match shape.family:
         case "integer" | "decimal":
-            parts |= _number_parts(c, shape, fence)
+            parts |= _number_parts(c, shape, plan.fences.get(shape.name))
         case "text":
-            parts |= _text_parts(c, shape, "histogram" in parts)
+            parts |= _text_parts(c, shape, is_listed)
         case "date" | "timestamp":
-            parts |= _time_parts(c, today)
-            if lists_days:
+            parts |= _time_parts(c, plan.today)
+            if plan.is_parsed:
                 parts["days"] = f"CAST(list(DISTINCT CAST({c} AS DATE)) AS VARCHAR[])"
         case _:
             parts |= {"least": f"CAST(min({c}) AS VARCHAR)", "most": f"CAST(max({c}) AS VARCHAR)"}
     return _struct(parts)
+
+
+def _value(shape: ColumnShape) -> str:
+    text = f"CAST({quote_name(shape.name)} AS VARCHAR)"
+    return f"left({text}, 500)" if shape.family == "text" else text
+
+
+def _list_values(
+    connection: duckdb.DuckDBPyConnection, shape: ColumnShape, plan: ScanPlan
+) -> tuple[tuple[str, int], ...] | None:
+    """Every value with its rows, the most frequent first; None when there are more than 2,000."""
+    if plan.is_sample:
+        return tuple((v.value, v.rows) for v in plan.sample.columns[shape.name].top)
+    rows = connection.execute(
+        f"SELECT {_value(shape)} AS v, count(*) AS n FROM {plan.table_sql} WHERE {quote_name(shape.name)} IS NOT NULL "
+        f"GROUP BY ALL ORDER BY n DESC, v LIMIT {_MOST_LISTED + 1}"
+    ).fetchall()
+    return None if len(rows) > _MOST_LISTED else tuple((str(v), int(n)) for v, n in rows)
 
 
 def _struct(parts: dict[str, str]) -> str:
@@ -228,7 +266,7 @@ def _text_parts(c: str, shape: ColumnShape, is_counted: bool) -> dict[str, str]:
             "padded": f"count_if({text} LIKE ' %' OR {text} LIKE '% ')",
             "blank": f"count_if({text} = '')",
             "spelled_null": f"count_if({text} IN ({_SPELLED}))",
-            "damaged": f"count_if(contains({text}, 'Ã') OR contains({text}, 'â€') OR contains({text}, '\ufffd'))",
+            "damaged": f"count_if({damage_test(text)})",
         }
     return parts
 
@@ -238,30 +276,38 @@ def _time_parts(c: str, today: str) -> dict[str, str]:
         "least": f"CAST(min({c}) AS VARCHAR)",
         "most": f"CAST(max({c}) AS VARCHAR)",
         "in_future": f"count_if(CAST({c} AS DATE) > DATE {quote_text(today)})",
-        "placeholder_dates": f"count_if(CAST({c} AS DATE) IN (DATE '1900-01-01', DATE '1970-01-01', DATE '1899-12-30', DATE '9999-12-31', DATE '1753-01-01'))",
+        "placeholder_dates": f"count_if(CAST({c} AS DATE) IN ({', '.join(f'DATE {quote_text(d)}' for d in PLACEHOLDER_DATES)}))",
     }
 
 
-def _read(found: dict[str, Any], is_candidate: bool) -> ScannedColumn:
-    counted = found.get("histogram")
-    histogram = (
-        tuple(sorted(((str(k), int(n)) for k, n in counted.items()), key=lambda p: (-p[1], p[0]))) if counted else ()
-    )
+def _read(
+    connection: duckdb.DuckDBPyConnection, shape: ColumnShape, found: dict[str, Any], plan: ScanPlan
+) -> ScannedColumn:
+    is_listed = _is_listed(shape, plan)
+    listed: tuple[tuple[str, int], ...] | None = ()
+    if "histogram" in found:
+        counted = found["histogram"] or {}
+        listed = tuple(sorted(((str(k), int(n)) for k, n in counted.items()), key=lambda p: (-p[1], p[0])))
+    elif is_listed:
+        listed = _list_values(connection, shape, plan)
+    if listed is None or len(listed) > _MOST_LISTED:
+        other = replace(plan, unlisted=plan.unlisted | {shape.name})
+        row = connection.execute(f"SELECT {_expression(shape, other)} FROM {plan.table_sql}").fetchone()
+        return _read(connection, shape, row[0] if row else found, other)
     words = set(NULL_SPELLINGS)
-    texts = dict(histogram)
     return ScannedColumn(
         filled=int(found["filled"]),
-        distinct=len(histogram) if counted is not None or "histogram" in found else int(found.get("distinct") or 0),
-        distinct_is_exact="histogram" in found or is_candidate,
+        distinct=len(listed) if is_listed else int(found.get("distinct", plan.sample.columns[shape.name].distinct)),
+        distinct_is_exact=is_listed or _is_counted(shape, plan),
         min=found.get("least"), max=found.get("most"), mean=_number(found.get("mean")), deviation=_number(found.get("deviation")),
         zeros=_count(found, "zeros"), negatives=_count(found, "negatives"), outliers=_count(found, "outliers"),
         not_finite=_count(found, "not_finite"), beyond_2_53=_count(found, "beyond_2_53"),
         shortest=found.get("shortest"), longest=found.get("longest"),
-        padded=_count(found, "padded") + sum(n for v, n in texts.items() if v != v.strip(" ")),
-        blank=_count(found, "blank") + texts.get("", 0),
-        spelled_null=_count(found, "spelled_null") + sum(n for v, n in texts.items() if v in words),
-        damaged=_count(found, "damaged") + sum(n for v, n in texts.items() if "Ã" in v or "â€" in v or "\ufffd" in v),
-        in_future=_count(found, "in_future"), placeholder_dates=_count(found, "placeholder_dates"), histogram=histogram,
+        padded=_count(found, "padded") + sum(n for v, n in listed if v != v.strip(" ")),
+        blank=_count(found, "blank") + sum(n for v, n in listed if not v),
+        spelled_null=_count(found, "spelled_null") + sum(n for v, n in listed if v in words),
+        damaged=_count(found, "damaged") + sum(n for v, n in listed if is_damaged(v)),
+        in_future=_count(found, "in_future"), placeholder_dates=_count(found, "placeholder_dates"), histogram=listed,
         days=tuple(sorted(d for d in found["days"] or () if d)) if "days" in found else None,
     )  # fmt: skip
 

@@ -1,8 +1,12 @@
-"""Values that are one value written in several ways: by case, spaces or a slip of the keyboard."""
+"""Values that are one value written in several ways: by case, spaces, a slip of the keyboard or a wrong encoding."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+_AFTER_A_TILDE = "[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
+_DAMAGED = re.compile(f"Ã{_AFTER_A_TILDE}|â€|\ufffd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +31,7 @@ def find_variants(counted: Sequence[tuple[str, int]]) -> tuple[Variants, ...]:
 
 
 def find_slips(counted: Sequence[tuple[str, int]]) -> tuple[Variants, ...]:
-    """Rare values one or two letters away from a value at least ten times as frequent.
+    """Rare values one or two letters away from a value at least ten times as frequent, and alike in their first letter.
 
     Only words of five letters and more without digits are compared, at most 400 values; words of three and four letters
     where a column has at most twelve values, and against one thirty times as frequent.
@@ -41,6 +45,7 @@ def find_slips(counted: Sequence[tuple[str, int]]) -> tuple[Variants, ...]:
         for model, times in frequent:
             if (
                 times >= 10 * rows
+                and value[0].casefold() == model[0].casefold()
                 and is_near(value, model, 1 if len(model) < 9 else 2)
                 and value.casefold() != model.casefold()
             ):
@@ -64,3 +69,14 @@ def is_near(left: str, right: str, most: int) -> bool:
             return False
         before = row
     return before[-1] <= most
+
+
+def is_damaged(text: str) -> bool:
+    """Whether UTF-8 was read as Windows-1252 (`MÃ¼ller`), or letters were lost; a plain Ã as in SÃO is none of it."""
+    return bool(_DAMAGED.search(text))
+
+
+def damage_test(column: str) -> str:
+    """The same test as a SQL condition on a quoted column."""
+    tilde = f"(contains({column}, 'Ã') AND regexp_matches({column}, 'Ã{_AFTER_A_TILDE}'))"
+    return f"{tilde} OR contains({column}, 'â€') OR contains({column}, '\ufffd')"

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pydantic import TypeAdapter, ValidationError
 
 from datasteward.errors import ToolError
-from datasteward.profiling.model import ColumnProfile, Profile
+from datasteward.profiling.model import ColumnProfile, Finding, Profile
+from datasteward.profiling.personal_text import conceal
 
 _ADAPTER: TypeAdapter[Profile] = TypeAdapter(Profile)
 
@@ -33,13 +34,17 @@ def from_json(text: str) -> Profile:
 def without_sensitive_values(profile: Profile) -> Profile:
     """The profile for a model: no value of a sensitive column in any field, and none of nested values or JSON.
 
-    What a record or a document holds is not looked into field by field, so it is taken for sensitive.
+    What a record or a document holds is not looked into field by field, so it is taken for sensitive. In what is left,
+    personal data that is known by its shape is masked wherever it stands, also in SQL and in notes.
     """
     hidden = {c.name for c in profile.columns if _hides(c)}
-    if not hidden:
-        return profile
-    findings = tuple(replace(f, example="") if f.column in hidden else f for f in profile.findings)
-    return replace(profile, columns=tuple(_hide(c) if _hides(c) else c for c in profile.columns), findings=findings)
+    return replace(
+        profile,
+        columns=tuple(_hide(c) if c.name in hidden else _conceal(c) for c in profile.columns),
+        findings=tuple(_conceal_finding(f, hides=f.column in hidden) for f in profile.findings),
+        told=tuple(conceal(t) for t in profile.told),
+        notes=tuple(conceal(t) for t in profile.notes),
+    )
 
 
 def _hides(column: ColumnProfile) -> bool:
@@ -49,3 +54,25 @@ def _hides(column: ColumnProfile) -> bool:
 
 def _hide(column: ColumnProfile) -> ColumnProfile:
     return replace(column, min=None, max=None, top=(), distribution=None)
+
+
+def _conceal(column: ColumnProfile) -> ColumnProfile:
+    if column.family not in {"text", "integer", "other"}:
+        return column
+    return replace(
+        column,
+        min=None if column.min is None else conceal(column.min),
+        max=None if column.max is None else conceal(column.max),
+        top=tuple(replace(t, value=conceal(t.value)) for t in column.top),
+        better_note=conceal(column.better_note),
+    )
+
+
+def _conceal_finding(finding: Finding, *, hides: bool) -> Finding:
+    return replace(
+        finding,
+        example="" if hides else conceal(finding.example),
+        message=conceal(finding.message),
+        show_sql=conceal(finding.show_sql),
+        mend_sql=conceal(finding.mend_sql),
+    )

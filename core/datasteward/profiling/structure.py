@@ -1,16 +1,17 @@
-"""Keys of several columns, dependencies between columns, duplicate rows, and foreign keys into other datasets."""
+"""Dependencies between columns, duplicate rows, and foreign keys into other datasets."""
 
 from collections.abc import Callable, Sequence
-from itertools import combinations
 
 import duckdb
 
 from datasteward.intake.sql_text import quote_name
+from datasteward.profiling.counting import count_distinct
 from datasteward.profiling.model import Dependency, ForeignKey, OtherDataset, ProfileSource
 from datasteward.profiling.sampling import ColumnShape, Sample, family_of
 
-_KEY_COLUMNS = 8
-_DEPENDENCY_COLUMNS = 14
+_DEPENDENCY_COLUMNS = 20
+_PAIR_ROWS = 5_000
+_PROVEN_PAIRS = 60
 _NEAR = 0.05
 
 
@@ -18,45 +19,12 @@ def _pair(left: str, right: str) -> str:
     return f"hash({quote_name(left)}, {quote_name(right)})"
 
 
-def find_composite_keys(
-    connection: duckdb.DuckDBPyConnection,
-    source: ProfileSource,
-    sample: Sample,
-    shapes: Sequence[ColumnShape],
-    rows: int,
-) -> tuple[tuple[str, ...], ...]:
-    """Pairs of columns without nulls that together are unique over all rows; tried on the sample first, counted exactly."""
-    fit = [
-        s.name
-        for s in shapes
-        if s.family in {"integer", "text", "date", "timestamp"} and sample.columns[s.name].filled == sample.rows > 1
-        and 1 < sample.columns[s.name].distinct < sample.rows and max((len(v) for v in sample.columns[s.name].values), default=0) <= 60
-    ]  # fmt: skip
-    fit = sorted(fit, key=lambda n: -sample.columns[n].distinct)[:_KEY_COLUMNS]
-    pairs = [
-        p for p in combinations(fit, 2) if sample.columns[p[0]].distinct * sample.columns[p[1]].distinct >= sample.rows
-    ]
-    if not pairs or sample.rows < 20:
-        return ()
-    counts = ", ".join(f"count(DISTINCT {_pair(*p)})" for p in pairs)
-    row = connection.execute(f"SELECT {counts} FROM {sample.table}").fetchone() or ()
-    unique = [p for p, n in zip(pairs, row, strict=True) if n == sample.rows]
-    unique.sort(key=lambda p: sample.columns[p[0]].distinct * sample.columns[p[1]].distinct)
-    if not unique:
-        return ()
-    counts = ", ".join(f"count(DISTINCT {_pair(*p)})" for p in unique[:3])
-    row = connection.execute(f"SELECT {counts} FROM {source.table_sql}").fetchone() or ()
-    found = [p for p, n in zip(unique[:3], row, strict=False) if n == rows]
-    return tuple(found[:1])
-
-
 def count_duplicates(
-    connection: duckdb.DuckDBPyConnection, source: ProfileSource, shapes: Sequence[ColumnShape]
+    connection: duckdb.DuckDBPyConnection, source: ProfileSource, shapes: Sequence[ColumnShape], rows: int
 ) -> int:
     """How many rows repeat an earlier row in every column."""
     listed = ", ".join(quote_name(s.name) for s in shapes)
-    row = connection.execute(f"SELECT count(*) - count(DISTINCT hash({listed})) FROM {source.table_sql}").fetchone()
-    return int(row[0]) if row else 0
+    return rows - count_distinct(connection, source.table_sql, f"hash({listed})", rows=rows)
 
 
 def find_dependencies(
@@ -72,17 +40,11 @@ def find_dependencies(
     A determinant must repeat (three rows per value on average), and the dependent must vary. With `is_verified` the
     violations are counted over all rows, else in the sample only.
     """
-    fit = [s.name for s in shapes if _can_depend(s, sample)][:_DEPENDENCY_COLUMNS]
-    pairs = [(a, b) for a in fit for b in fit if a != b and sample.columns[a].distinct >= sample.columns[b].distinct]
-    if not pairs:
-        return ()
-    counts = ", ".join(f"count(DISTINCT {_pair(a, b)})" for a, b in pairs)
-    row = connection.execute(f"SELECT {counts} FROM {sample.table}").fetchone() or ()
-    excess = {p: n - sample.columns[p[0]].distinct for p, n in zip(pairs, row, strict=True)}
-    likely = sorted((p for p in pairs if excess[p] <= 1 + 2 * _NEAR * sample.rows), key=lambda p: excess[p])
+    fit = _most_distinct([s.name for s in shapes if _can_depend(s, sample)], sample)
+    pairs = _likely_pairs(connection, sample, fit)
     table = source.table_sql if is_verified else sample.table
     found: list[Dependency] = []
-    for determinant, dependent in likely[:40]:
+    for determinant, dependent in pairs[:_PROVEN_PAIRS]:
         violations, total, groups = _count_violations(connection, table, determinant, dependent)
         limit = _NEAR * total if groups >= 10 else 0
         if groups < 3 or violations > limit or (violations and not _is_strong(sample, determinant, dependent)):
@@ -91,6 +53,27 @@ def find_dependencies(
             Dependency(determinant=determinant, dependent=dependent, violations=violations, is_exact=is_verified)
         )
     return tuple(_without_mirrors(found))
+
+
+def _most_distinct(names: list[str], sample: Sample) -> list[str]:
+    """The columns to look at, in their order: those with the most values, as these fix others."""
+    chosen = set(sorted(names, key=lambda n: -sample.columns[n].distinct)[:_DEPENDENCY_COLUMNS])
+    return [n for n in names if n in chosen]
+
+
+def _likely_pairs(connection: duckdb.DuckDBPyConnection, sample: Sample, fit: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of columns with hardly more combinations than values of the first, in the first 5,000 sampled rows."""
+    pairs = [(a, b) for a in fit for b in fit if a != b and sample.columns[a].distinct >= sample.columns[b].distinct]
+    if not pairs:
+        return []
+    counts = ", ".join(
+        [f"count(DISTINCT {quote_name(a)})" for a in fit] + [f"count(DISTINCT {_pair(a, b)})" for a, b in pairs]
+    )
+    row = connection.execute(f"SELECT {counts} FROM (FROM {sample.table} LIMIT {_PAIR_ROWS})").fetchone() or ()
+    alone = dict(zip(fit, row, strict=False))
+    excess = {p: n - alone[p[0]] for p, n in zip(pairs, row[len(fit) :], strict=True)}
+    limit = 1 + 2 * _NEAR * min(sample.rows, _PAIR_ROWS)
+    return sorted((p for p in pairs if excess[p] <= limit), key=lambda p: excess[p])
 
 
 def _can_depend(shape: ColumnShape, sample: Sample) -> bool:
@@ -128,10 +111,14 @@ def _count_violations(
 
 
 def _without_mirrors(found: list[Dependency]) -> list[Dependency]:
-    """Exact dependencies first; of two columns that fix each other only the first, of broken ones one for each dependent."""
+    """Exact dependencies first; of two columns that fix each other only the first, of broken ones one for each dependent.
+
+    A broken one says nothing where another column fixes the same dependent without exception.
+    """
     kept: list[Dependency] = []
+    fixed = {d.dependent for d in found if not d.violations}
     for item in sorted(found, key=lambda d: d.violations):
-        if item.violations and any(k.dependent == item.dependent for k in kept):
+        if item.violations and (item.dependent in fixed or any(k.dependent == item.dependent for k in kept)):
             continue
         if not any(k.determinant == item.dependent and k.dependent == item.determinant for k in kept):
             kept.append(item)

@@ -66,6 +66,8 @@ _SHAPES = (
            template="TRY_CAST(regexp_replace(replace({c}, '(', '-'), '[^-0-9.]', '', 'g') AS DECIMAL(18,2))"),
     _Shape(kind="percent", type="DOUBLE", pattern=re.compile(r"-?\d[\d,]*(\.\d+)?\s?%"), note="percentages",
            template="TRY_CAST(regexp_replace({c}, '[^-0-9.]', '', 'g') AS DOUBLE) / 100"),
+    _Shape(kind="mixed_percent", type="DOUBLE", pattern=re.compile(r"-?(0|[1-9]\d*)(\.\d+)?\s?%?"), note="numbers, some with a % sign",
+           template="TRY_CAST(replace({c}, '%', '') AS DOUBLE)"),
     _Shape(kind="magnitude", type="DOUBLE", pattern=re.compile(r"[$€£]?-?\d+(\.\d+)?\s?[kKmMbB]n?"), note="numbers with k, M or B",
            template="TRY_CAST(regexp_extract({c}, '-?[0-9.]+') AS DOUBLE) * CASE lower(regexp_extract({c}, '([kmbKMB])n?$', 1)) WHEN 'k' THEN 1e3 WHEN 'm' THEN 1e6 WHEN 'b' THEN 1e9 ELSE 1 END"),
 )  # fmt: skip
@@ -89,6 +91,7 @@ _DATES = (
     ("%d/%m/%y", re.compile(r"\d{1,2}/\d{1,2}/\d{2}")),
     ("%d.%m.%y", re.compile(r"\d{1,2}\.\d{1,2}\.\d{2}")),
 )  # fmt: skip
+_LIKE_A_DATE = re.compile(r"\d{1,4}[-/. ]([A-Za-z]{3,9}|\d{1,2})[-/. ]\d{2,4}|\d{8}|[A-Za-z]{3,9} \d{1,2}, \d{4}")
 _CLOCKS = (
     ("", ""),
     (" %H:%M:%S", r"[ T]\d{1,2}:\d{2}:\d{2}(?:\.\d+)?"),
@@ -120,6 +123,8 @@ def _share(filled: Sequence[str], test: Callable[[str], object]) -> float:
 
 
 def _find_number(name: str, filled: list[str]) -> HiddenType | None:
+    if sum(any(c.isdigit() for c in v) for v in filled) < _NEED * len(filled):
+        return None
     if is_text_by_name(name) or any(re.fullmatch(r"0\d+", v) for v in filled):
         return None
     best: HiddenType | None = None
@@ -174,6 +179,8 @@ def _find_unit(name: str, filled: list[str]) -> HiddenType | None:
 
 
 def _find_date(name: str, filled: list[str]) -> HiddenType | None:
+    if _share(filled, _LIKE_A_DATE.match) < _NEED:
+        return None
     for clock, extra in _CLOCKS:
         hits = {f: _date_hits(f, clock, pattern, extra, filled) for f, pattern in _DATES}
         hits = {f: h for f, h in hits.items() if h}
