@@ -43,7 +43,7 @@ RETRYABLE = frozenset({"busy", "disk_full", "timeout", "cancelled", "unavailable
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Applying:
     """The one place that turns an approval into a committed change."""
 

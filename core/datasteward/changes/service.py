@@ -99,7 +99,6 @@ class ChangeService:
         timeout_seconds: float = 600.0,
     ) -> None:
         self.store = ChangeStore(state, clock=clock)
-        self.policy = policy
         self._writer = writer
         self._inspector = inspector
         self._place = place
@@ -115,6 +114,15 @@ class ChangeService:
             policy=policy,
             timeout_seconds=timeout_seconds,
         )
+
+    @property
+    def policy(self) -> PolicySettings:
+        """What is decided without asking; may be set anew at any time, and holds for what is applied from then on."""
+        return self._applying.policy
+
+    @policy.setter
+    def policy(self, policy: PolicySettings) -> None:
+        self._applying.policy = policy
 
     def on_settled(self, listener: Callable[[str], None]) -> None:
         """Call `listener` with the handle of every change that was to be applied here; it must return at once."""
