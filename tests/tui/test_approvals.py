@@ -4,44 +4,21 @@ import time
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 
-from datasteward.changes.service import ChangeService
-from datasteward_tui.app import StewardApp
-from tests.support.app_runs import SIZES, desk_of, frame, make_app, match_snapshot, until, until_shown
-from tests.support.changes_workspace import ChangesWorkspace, TableHooks
+from tests.support.app_desks import UPDATE, make_desk_app, make_orders, pass_guard, propose
+from tests.support.app_runs import SIZES, frame, match_snapshot, until, until_shown
+from tests.support.changes_workspace import ChangesWorkspace
 
 pytestmark = pytest.mark.anyio
-UPDATE = "UPDATE orders SET status = 'paid' WHERE status = 'open' AND amount > 95"
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> ChangesWorkspace:
-    return ChangesWorkspace(tmp_path / "shop").make(
-        "CREATE TABLE orders AS SELECT i::INTEGER AS id, (i % 100)::DECIMAL(9,2) AS amount,"
-        " CASE WHEN i % 3 = 0 THEN 'open' ELSE 'paid' END AS status FROM range(1000) t(i);"
-        "ALTER TABLE orders ADD PRIMARY KEY (id)"
-    )
-
-
-def make(place: ChangesWorkspace) -> tuple[StewardApp, ChangeService]:
-    service = place.service(hooks=TableHooks(downstream=("mart.revenue.total",)))
-    return make_app(place.root, has_tools=False, open_desk=desk_of(service)), service
-
-
-async def propose(service: ChangeService, sql: str = UPDATE, by: str = "nightly-fix") -> str:
-    return (await service.propose(sql, requested_by=by, purpose="the CRM export rounds")).change
-
-
-async def pass_guard(pilot: Pilot[None], app: StewardApp) -> None:
-    """Let the guard run out, by the panel's own clock."""
-    panel = app.dock.panel
-    await until(pilot, lambda: panel.row is not None and panel.view.line_count > 0)
-    panel._clock = lambda: time.monotonic() + 10
+    return make_orders(tmp_path / "shop")
 
 
 async def test_a_waiting_change_shows_its_rows_and_never_takes_the_focus(place: ChangesWorkspace) -> None:
-    app, service = make(place)
+    app, service = make_desk_app(place)
     async with app.run_test(size=(120, 40)) as pilot:
         await propose(service)
         await until_shown(pilot, "⚑ c1 · 1 of 1")
@@ -53,7 +30,7 @@ async def test_a_waiting_change_shows_its_rows_and_never_takes_the_focus(place: 
 
 
 async def test_a_key_right_after_entering_decides_nothing(place: ChangesWorkspace) -> None:
-    app, service = make(place)
+    app, service = make_desk_app(place)
     async with app.run_test(size=(120, 40)) as pilot:
         await propose(service)
         await until_shown(pilot, "orders: 14 of 1,000 rows change")
@@ -63,7 +40,7 @@ async def test_a_key_right_after_entering_decides_nothing(place: ChangesWorkspac
 
 
 async def test_approving_applies_and_undo_brings_it_back(place: ChangesWorkspace) -> None:
-    app, service = make(place)
+    app, service = make_desk_app(place)
     before = place.fingerprint()
     async with app.run_test(size=(120, 50)) as pilot:
         await propose(service)
@@ -74,13 +51,11 @@ async def test_approving_applies_and_undo_brings_it_back(place: ChangesWorkspace
         await until_shown(pilot, "c1 applied in")
         assert place.fingerprint() != before
         await pilot.press("h")
-        await until_shown(pilot, "applied")
-        app.dock.panel._clock = lambda: time.monotonic() + 20
-        await until_shown(pilot, "u undo")
+        await until_shown(pilot, "u undo c1")
         await pilot.press("u")
         await until_shown(pilot, "c2 would take back c1")
-        await pilot.press("h")
         await until(pilot, lambda: app.dock.panel.row is not None and app.dock.panel.row.summary.handle == "c2")
+        assert app.dock.panel.has_focus
         app.dock.panel._clock = lambda: time.monotonic() + 40
         await pilot.press("a")
         await until_shown(pilot, "proven to be as they were before")
@@ -88,7 +63,7 @@ async def test_approving_applies_and_undo_brings_it_back(place: ChangesWorkspace
 
 
 async def test_a_reason_reaches_whoever_proposed(place: ChangesWorkspace) -> None:
-    app, service = make(place)
+    app, service = make_desk_app(place)
     async with app.run_test(size=(120, 40)) as pilot:
         await propose(service)
         await until_shown(pilot, "orders: 14 of 1,000 rows change")
@@ -103,7 +78,7 @@ async def test_a_reason_reaches_whoever_proposed(place: ChangesWorkspace) -> Non
 
 
 async def test_escape_takes_a_reason_back_and_leaves_the_change_waiting(place: ChangesWorkspace) -> None:
-    app, service = make(place)
+    app, service = make_desk_app(place)
     async with app.run_test(size=(120, 40)) as pilot:
         await propose(service)
         await until_shown(pilot, "orders: 14 of 1,000 rows change")
@@ -118,7 +93,7 @@ async def test_escape_takes_a_reason_back_and_leaves_the_change_waiting(place: C
 
 
 async def test_approving_needs_the_end_of_the_preview_in_sight(place: ChangesWorkspace) -> None:
-    app, service = make(place)
+    app, service = make_desk_app(place)
     sql = "; ".join(f"UPDATE orders SET amount = amount + {n} WHERE id < 5" for n in range(1, 30))
     async with app.run_test(size=(80, 24)) as pilot:
         await propose(service, sql)
@@ -138,7 +113,7 @@ async def test_approving_needs_the_end_of_the_preview_in_sight(place: ChangesWor
 
 
 async def test_a_change_that_was_decided_elsewhere_is_not_decided_again(place: ChangesWorkspace) -> None:
-    app, service = make(place)
+    app, service = make_desk_app(place)
     async with app.run_test(size=(120, 40)) as pilot:
         await propose(service)
         await until_shown(pilot, "orders: 14 of 1,000 rows change")
@@ -151,7 +126,7 @@ async def test_a_change_that_was_decided_elsewhere_is_not_decided_again(place: C
 
 
 async def test_many_wait_and_are_gone_through(place: ChangesWorkspace) -> None:
-    app, service = make(place)
+    app, service = make_desk_app(place)
     async with app.run_test(size=(120, 40)) as pilot:
         await propose(service, by="one")
         await propose(service, "DELETE FROM orders WHERE id < 10", by="two")
@@ -169,7 +144,7 @@ async def test_many_wait_and_are_gone_through(place: ChangesWorkspace) -> None:
 
 
 async def test_hostile_words_of_a_proposal_are_shown_as_text(place: ChangesWorkspace) -> None:
-    app, service = make(place)
+    app, service = make_desk_app(place)
     async with app.run_test(size=(120, 40)) as pilot:
         evil = "[@click=app.quit]x[/]\x1b[2J\u202e"
         await service.propose(UPDATE, requested_by=evil, purpose=evil)
@@ -183,8 +158,8 @@ async def test_the_inbox_looks_as_it_should(
 ) -> None:
     monkeypatch.setenv("HOME", str(place.root.parent))
     monkeypatch.setattr("datasteward_tui.approval_panel.describe_age", lambda _: "4 min")
-    monkeypatch.setattr("datasteward_tui.change_lines.describe_seconds", lambda _: "0.01 s")
-    app, service = make(place)
+    monkeypatch.setattr("datasteward_tui.change_effect.describe_seconds", lambda _: "0.01 s")
+    app, service = make_desk_app(place)
     async with app.run_test(size=size) as pilot:
         await propose(service)
         await until_shown(pilot, "orders: 14 of 1,000 rows change")

@@ -1,15 +1,18 @@
 """Holds the approval panel above the prompt: looks for proposals, shows the panel when some wait, carries decisions out."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
 
 from datasteward.errors import DatastewardError
-from datasteward_tui.approval_panel import ApprovalPanel, Verb
+from datasteward.workspace import Workspace
+from datasteward_tui.approval_panel import ApprovalPanel
 from datasteward_tui.blocks import NoticeBlock
+from datasteward_tui.decisions import Decision
 from datasteward_tui.inbox import POLL_SECONDS, Inbox
 from datasteward_tui.ports import ApprovalDesk
 from datasteward_tui.tool_link import Held
@@ -42,13 +45,13 @@ class ApprovalDock(Vertical):
         self,
         open_desk: Callable[[], AbstractAsyncContextManager[ApprovalDesk]] | None,
         person: str,
+        workspace: Workspace,
         *,
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
         self._desk = Held(open_desk) if open_desk is not None else None
-        self._person = person
-        self._inbox = Inbox(self._desk, self._say) if self._desk else None
+        self._inbox = Inbox(self._desk, workspace, person, self._say) if self._desk else None
         self._is_hidden = False
         self._is_looking = False
         self._has_complained = False
@@ -66,6 +69,17 @@ class ApprovalDock(Vertical):
         """The panel; only there with a desk."""
         return self.query_one(ApprovalPanel)
 
+    @property
+    def inbox(self) -> Inbox:
+        """The proposals; only there with a desk."""
+        assert self._inbox is not None
+        return self._inbox
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether the panel has the keys."""
+        return self._inbox is not None and self.panel.has_keys
+
     def begin(self) -> None:
         """Look for proposals from now on."""
         if self._inbox is not None:
@@ -75,58 +89,61 @@ class ApprovalDock(Vertical):
     def look_soon(self) -> None:
         """Look now, unless a look is under way."""
         if self._inbox is not None and not self._is_looking:
-            self.run_worker(self._look(), group="inbox", exit_on_error=False)
+            self._start(self._look, "inbox")
+
+    def _start(self, work: Callable[[], Awaitable[None]], group: str, *, exclusive: bool = False) -> None:
+        self.run_worker(work, group=group, exclusive=exclusive, exit_on_error=False)
 
     async def _look(self) -> None:
-        assert self._inbox is not None
         self._is_looking = True
         try:
-            waiting = await self._inbox.look()
+            waiting = await self.inbox.look()
             self._has_complained = False
             panel = self.panel
             if waiting.is_new:
                 self._is_hidden = False
-            panel.show_list(await self._inbox.everything() if panel.shows_history else waiting.changes)
-            has_keys = panel.has_focus or panel.has_class("-asking")
-            panel.display = has_keys or (bool(waiting.changes) and not self._is_hidden)
+            panel.needs_passphrase = waiting.needs_passphrase
+            panel.display = panel.has_keys or (bool(waiting.changes) and not self._is_hidden)
+            panel.show_list(waiting.changes)
             self.post_message(self.Counted(len(waiting.changes), is_new=waiting.is_new))
         except DatastewardError as error:
             if not self._has_complained:
                 self._has_complained = True
-                self.post_message(
-                    self.Said(NoticeBlock(f"The inbox is out of reach: {error.message}", "error", error.hint))
-                )
+                self._say(NoticeBlock(f"The inbox is out of reach: {error.message}", "error", error.hint))
         finally:
             self._is_looking = False
 
-    def enter(self) -> None:
-        """Give the keys to the panel, or take them back."""
+    def enter(self, change: str = "") -> None:
+        """Give the keys to the panel, with `change` shown if one is named, or take them back."""
         if self._inbox is None:
             return
-        if self.panel.has_focus:
+        if self.panel.has_focus and not change:
             self._leave()
             return
         self._is_hidden = False
+        if change:
+            self.panel.turn_to(change)
         self.panel.display = True
         self.panel.focus()
         self.look_soon()
-
-    @property
-    def has_keys(self) -> bool:
-        """Whether the panel has the keys."""
-        return self._inbox is not None and (self.panel.has_focus or self.panel.has_class("-asking"))
 
     def note_typing(self) -> None:
         """Something was typed into the prompt."""
         if self._inbox is not None:
             self.panel.note_typing()
 
-    def propose_undo(self, change: str) -> None:
-        """Propose to take a change back."""
-        self._decide("undo", change, "", "")
+    def propose_undo(self, *changes: str) -> None:
+        """Propose to take changes back, newest first."""
+        if self._inbox is not None:
+            self._start(partial(self._propose_undo, list(changes)), "decide")
+
+    async def _propose_undo(self, changes: list[str]) -> None:
+        first = await self.inbox.propose_undo(changes)
+        if first is not None and self.panel.has_focus:
+            self.panel.turn_to(first)
+        self.look_soon()
 
     def _leave(self) -> None:
-        self.panel.shows_history = False
         self._is_hidden = True
         self.panel.display = bool(self._inbox and self._inbox.waiting)
         self.post_message(self.Left())
@@ -139,37 +156,61 @@ class ApprovalDock(Vertical):
 
     def on_approval_panel_wanted(self, message: ApprovalPanel.Wanted) -> None:
         """Read the change that the panel turned to."""
-        self.run_worker(self._read(message.change), group="inbox-read", exclusive=True, exit_on_error=False)
+        self._start(partial(self._read, message.change), "inbox-read", exclusive=True)
 
     async def _read(self, change: str) -> None:
-        assert self._inbox is not None
         try:
-            self.panel.show_change(await self._inbox.read(change))
+            self.panel.show_change(await self.inbox.read(change))
         except DatastewardError as error:
             self.panel.tell(error.message)
 
-    def on_approval_panel_history_asked(self) -> None:
-        """Show other changes."""
-        self.look_soon()
-
     def on_approval_panel_decided(self, message: ApprovalPanel.Decided) -> None:
         """Carry a decision out beside the screen."""
-        self._decide(message.verb, message.change, message.digest, message.comment)
+        self._start(partial(self._carry_out, message.decision), "decide")
 
-    def _decide(self, verb: Verb, change: str, digest: str, comment: str) -> None:
-        self.run_worker(self._carry_out(verb, change, digest, comment), group="decide", exit_on_error=False)
-
-    async def _carry_out(self, verb: Verb, change: str, digest: str, comment: str) -> None:
-        if self._inbox is None:
-            return
-        await self._inbox.decide(verb, change, digest, by=self._person, comment=comment)
+    async def _carry_out(self, decision: Decision) -> None:
+        match decision.verb:
+            case "edit":
+                await self._edit(decision.change)
+            case "rule":
+                await self._approve_by_rule(decision)
+            case _:
+                await self.inbox.decide(decision)
         self.panel.tell("")
         self.look_soon()
 
-    async def on_unmount(self) -> None:
-        """Let go of the desk."""
-        if self._desk is not None:
-            await self._desk.drop()
+    async def _edit(self, change: str) -> None:
+        from datasteward_tui.sql_edit_screen import SqlEditScreen
+
+        row = self.panel.row
+        if row is None or row.summary.handle != change:
+            return
+        if not row.proposal.statements:
+            self._say(NoticeBlock(f"{change} has no SQL to edit.", "warning", "Reject it and say what you want."))
+            return
+        sql = ";\n".join(s.sql.strip() for s in row.proposal.statements)
+        edited = await self.app.push_screen_wait(SqlEditScreen(f"Edit {change}", sql, "measure it anew"))
+        if edited is None:
+            return
+        successor = await self.inbox.edit(change, edited)
+        if successor is not None:
+            self.panel.turn_to(successor)
+
+    async def _approve_by_rule(self, decision: Decision) -> None:
+        from datasteward_tui.rule_screen import RuleScreen
+
+        try:
+            rule = await self.inbox.suggest_rule(decision.change)
+        except DatastewardError as error:
+            self._say(NoticeBlock(f"{decision.change}: {error.message}", "warning", error.hint))
+            return
+        needs = self.panel.needs_passphrase
+        answer = await self.app.push_screen_wait(RuleScreen(decision.change, rule, needs_passphrase=needs))
+        if answer is not None:
+            approval = Decision(
+                verb="approve", change=decision.change, digest=decision.digest, passphrase=answer.passphrase
+            )
+            await self.inbox.approve_by_rule(approval, answer.text)
 
     def on_approval_panel_whole_asked(self, message: ApprovalPanel.WholeAsked) -> None:
         """The whole preview over the app; having seen its end counts."""
@@ -177,6 +218,32 @@ class ApprovalDock(Vertical):
 
         def after(is_seen: bool | None) -> None:
             if is_seen:
-                self.panel.mark_seen(message.row)
+                self.panel.mark_seen(message.case)
 
-        self.app.push_screen(ChangeScreen(message.row), after)
+        self.app.push_screen(ChangeScreen(message.case), after)
+
+    def on_approval_panel_history_asked(self) -> None:
+        """Every change, over the app."""
+        self.show_history()
+
+    def show_history(self, change: str = "") -> None:
+        """Every change, with `change` marked."""
+        if self._inbox is not None:
+            self._start(partial(self._show_history, change), "history", exclusive=True)
+
+    async def _show_history(self, change: str) -> None:
+        from datasteward_tui.history_screen import HistoryScreen
+
+        try:
+            found = await self.inbox.everything()
+        except DatastewardError as error:
+            self._say(NoticeBlock(f"The inbox is out of reach: {error.message}", "error", error.hint))
+            return
+        undone = await self.app.push_screen_wait(HistoryScreen(found, self.inbox.read, change))
+        if undone is not None:
+            self.enter(await self.inbox.propose_undo([undone]) or "")
+
+    async def on_unmount(self) -> None:
+        """Let go of the desk."""
+        if self._desk is not None:
+            await self._desk.drop()

@@ -2,15 +2,19 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
-from datasteward_tui.change_lines import describe_age, draw_change, empty_lines, headline
+from datasteward_tui.change_lines import RISK_SIGNS, ChangeCase, draw_change, empty_lines
+from datasteward_tui.change_words import describe_age
+from datasteward_tui.decisions import CLOSING, DOING, ENTER_DOES, KEYS, OTHERS, PLACEHOLDERS, Asking, Decision, Verb
+from datasteward_tui.key_line import KeyLine
 from datasteward_tui.lines_view import LinesView
 from datasteward_tui.safe_text import show_line
 
@@ -19,27 +23,33 @@ if TYPE_CHECKING:
 
 GUARD_SECONDS = 0.6
 """Decision keys do nothing for so long after the change appeared, the panel got the keys, or something was typed."""
-Verb = Literal["approve", "reject", "later", "undo"]
+SHARE_ASIDE, SHARE_IN_HAND = 0.46, 0.66
+"""Of the terminal's height, what the panel takes at most: while the prompt has the keys, and while it has them."""
 
 
 class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
-    """One change at a time out of those that wait, or of all."""
+    """One change at a time out of those that wait."""
 
     DEFAULT_CSS = """
-    ApprovalPanel { display: none; height: 46vh; max-height: 26; min-height: 8; border: round $warning;
-      background: $background; padding: 0 1; border-title-color: $warning; border-subtitle-color: $ink-muted; }
+    ApprovalPanel { display: none; height: 8; border: round $warning; background: $background; padding: 0 1;
+      border-title-color: $warning; border-subtitle-color: $ink-muted; }
+    ApprovalPanel.-high { border: round $error; border-title-color: $error; }
     ApprovalPanel:focus, ApprovalPanel.-asking { border: heavy $warning; border-subtitle-color: $warning; }
-    ApprovalPanel #change-effect { height: 1; text-style: bold; }
+    ApprovalPanel.-high:focus, ApprovalPanel.-high.-asking { border: heavy $error; border-subtitle-color: $error; }
     ApprovalPanel LinesView { height: 1fr; background: $background; scrollbar-size: 1 1; scrollbar-color: $panel;
       scrollbar-background: $background; scrollbar-corner-color: $background; }
     ApprovalPanel Input { display: none; height: 1; border: none; background: $surface; padding: 0 1; }
+    ApprovalPanel KeyLine { display: none; }
+    ApprovalPanel:focus KeyLine, ApprovalPanel.-asking KeyLine { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "decide('approve')", "approve"),
+        Binding("A", "decide('rule')", "approve by a rule"),
+        Binding("e", "decide('edit')", "edit"),
         Binding("c", "ask('approve')", "approve with a comment"),
         Binding("r", "ask('reject')", "reject"),
+        Binding("x", "ask('stop')", "stop the agent"),
         Binding("l", "decide('later')", "later"),
-        Binding("u", "decide('undo')", "undo"),
         Binding("h", "history", "history"),
         Binding("p", "whole", "whole preview"),
         Binding("left", "step(-1)", "newer"),
@@ -52,14 +62,11 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
     ]
 
     class Decided(Message):
-        """The person decided on exactly this digest."""
+        """The person decided."""
 
-        def __init__(self, verb: Verb, change: str, digest: str, comment: str) -> None:
+        def __init__(self, decision: Decision) -> None:
             super().__init__()
-            self.verb: Verb = verb
-            self.change = change
-            self.digest = digest
-            self.comment = comment
+            self.decision = decision
 
     class Wanted(Message):
         """The panel turns to another change and needs all of it."""
@@ -69,7 +76,7 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
             self.change = change
 
     class HistoryAsked(Message):
-        """Other changes are wanted: all, or only those that wait."""
+        """The changes of before are wanted."""
 
     class Left(Message):
         """The person is done with the panel for now."""
@@ -77,46 +84,56 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
     class WholeAsked(Message):
         """The whole preview is wanted over the app."""
 
-        def __init__(self, row: "ChangeRow") -> None:
+        def __init__(self, case: ChangeCase) -> None:
             super().__init__()
-            self.row = row
+            self.case = case
 
     def __init__(self, *, id: str | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(id=id)
         self._clock = clock
         self._changes: Sequence[ChangeSummary] = ()
         self._current: str | None = None
-        self._row: ChangeRow | None = None
+        self._case: ChangeCase | None = None
         self._shown_key: tuple[str, str, str] | None = None
         self._quiet_since = 0.0
-        self._asking: Verb | None = None
+        self._asking: Asking | None = None
         self._told = ""
-        self.shows_history = False
+        self.needs_passphrase = False
+        """Whether an approver's key was made, so that approving asks for its passphrase."""
 
     def compose(self) -> ComposeResult:
-        """The effect in a line, the preview, a line for a reason."""
-        yield Static("", id="change-effect", markup=False)
+        """The preview, a line for words, the keys."""
         yield LinesView(lambda width, palette: empty_lines("Nothing waits.", width, palette), id="change-lines")
         yield Input(id="change-comment", compact=True)
+        yield KeyLine(owner=self, id="change-keys")
 
     @property
     def row(self) -> "ChangeRow | None":
         """The change that is shown."""
-        return self._row
+        return self._case.row if self._case is not None else None
 
     @property
     def view(self) -> LinesView:
         """The preview."""
         return self.query_one("#change-lines", LinesView)
 
-    def mark_seen(self, row: "ChangeRow") -> None:
+    @property
+    def has_keys(self) -> bool:
+        """Whether what is typed goes to the panel."""
+        return self.has_focus or self._asking is not None
+
+    def mark_seen(self, case: ChangeCase) -> None:
         """All of this change was in sight elsewhere."""
-        if self._row is row:
+        if self._case is case:
             self.view.seen_lines = self.view.line_count
 
     def note_typing(self) -> None:
         """Something was typed elsewhere: decision keys are off for a moment."""
         self._quiet_since = self._clock()
+
+    def turn_to(self, change: str) -> None:
+        """Show this change as soon as it is in the list."""
+        self._current, self._shown_key = change, None
 
     def show_list(self, changes: "Sequence[ChangeSummary]") -> None:
         """These changes can be gone through; the current one stays if it is among them."""
@@ -128,27 +145,41 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         key = (summary.handle, summary.digest, summary.status) if summary else None
         if key != self._shown_key and summary is not None:
             self.post_message(self.Wanted(summary.handle))
-        elif summary is None:
-            self._row, self._shown_key = None, None
+        elif summary is None and self._shown_key is not None:
+            self._case, self._shown_key = None, None
+            self.view.set_source(lambda width, palette: empty_lines("Nothing waits.", width, palette))
         self._show_titles()
+        self.fit()
 
-    def show_change(self, row: "ChangeRow") -> None:
+    def show_change(self, case: ChangeCase) -> None:
         """Show a change; a new one turns decision keys off for a moment."""
-        summary = row.summary
+        summary = case.row.summary
         if summary.handle != self._current:
             return
-        self._row = row
+        self._case = case
         self._shown_key = (summary.handle, summary.digest, summary.status)
         self._quiet_since = self._clock()
         self._stop_asking()
-        self.query_one("#change-effect", Static).update(headline(row.proposal.preview))
-        self.view.set_source(lambda width, palette: draw_change(row, width, palette))
+        self.set_class(case.row.proposal.preview.risk.level == "high", "-high")
+        self.view.set_source(lambda width, palette: draw_change(case, width, palette))
         self._show_titles()
+        self.fit()
 
     def tell(self, words: str) -> None:
-        """Say something at the lower edge."""
+        """Say something at the foot."""
         self._told = words
         self._show_titles()
+
+    def fit(self) -> None:
+        """As high as the content, within the share of the terminal that is the panel's."""
+        extra = 2 + (self.query_one("#change-keys", KeyLine).size.height or 1) * self.has_keys
+        share = SHARE_IN_HAND if self.has_keys else SHARE_ASIDE
+        most = max(8, int(self.app.size.height * share))
+        self.styles.height = max(6, min(most, self.view.line_count + extra + (self._asking is not None)))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Other widths take other heights."""
+        self.call_after_refresh(self.fit)
 
     def _summary(self) -> "ChangeSummary | None":
         return next((c for c in self._changes if c.handle == self._current), None)
@@ -157,31 +188,20 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         summary = self._summary()
         if summary is None:
             self.border_title = "Approvals"
-            self.border_subtitle = "Esc back · h history"
-            return
-        place = next(i for i, c in enumerate(self._changes) if c.handle == summary.handle) + 1
-        sign = "⚑ " if summary.status == "waiting" else ""
-        facts = [f"{sign}{summary.handle}", f"{place} of {len(self._changes)}"]
-        if summary.status != "waiting" or self.shows_history:
-            facts.append(summary.status)
-        if summary.undo_of:
-            facts.append(f"undo of c{summary.undo_of}")
-        if summary.undone_by:
-            facts.append(f"undone by c{summary.undone_by}")
-        facts.append(f"{describe_age(summary.created_at)} ago")
-        self.border_title = _plain(" · ".join(facts))
-        self.border_subtitle = _plain(self._told or self._keys(summary.status))
-
-    def _keys(self, status: str) -> str:
-        if not self.has_focus:
-            return "F2 to decide · the prompt keeps the keys"
-        browse = "←→ others · " if len(self._changes) > 1 else ""
-        if status == "waiting":
-            return f"a approve · r reject · l later · c comment · p whole · {browse}Esc back"
-        undo = "u undo · " if status == "applied" else ""
-        return (
-            f"{undo}h waiting only · {browse}Esc back" if self.shows_history else f"{undo}h history · {browse}Esc back"
-        )
+        else:
+            place = next(i for i, c in enumerate(self._changes) if c.handle == summary.handle) + 1
+            facts = [f"⚑ {summary.handle}", f"{place} of {len(self._changes)}"]
+            if self._case is not None and self._case.row.summary.handle == summary.handle:
+                level = self._case.row.proposal.preview.risk.level
+                facts.append(f"{RISK_SIGNS[level]} {level} risk")
+            if summary.undo_of:
+                facts.append(f"undo of c{summary.undo_of}")
+            facts.append(f"{describe_age(summary.created_at)} ago")
+            self.border_title = _plain(" · ".join(facts))
+        self.border_subtitle = "" if self.has_keys else "F2 to decide · the prompt keeps the keys"
+        others = (OTHERS,) if len(self._changes) > 1 else ()
+        keys = (*KEYS, *others, *CLOSING) if summary is not None else CLOSING
+        self.query_one("#change-keys", KeyLine).show(keys, self._told)
 
     def on_focus(self) -> None:
         """The keys are here now; not at once for decisions."""
@@ -189,27 +209,25 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         if self._asking is None:
             self._told = ""
         self._show_titles()
+        self.call_after_refresh(self.fit)
 
     def on_blur(self) -> None:
         """The keys are elsewhere."""
-        if self._asking is None:
-            self._told = ""
         self._show_titles()
+        self.call_after_refresh(self.fit)
 
     def _refusal(self, verb: Verb) -> str | None:
-        row = self._row
+        row = self.row
         summary = self._summary()
         if row is None or summary is None or summary.digest != row.summary.digest:
             return "nothing to decide here"
-        if not self.has_focus and self._asking is None:
+        if not self.has_keys:
             return "press F2 first"
         if self._clock() - self._quiet_since < GUARD_SECONDS:
             return "too soon: have a look first"
-        if verb == "undo":
-            return None if summary.status == "applied" else "only an applied change can be undone"
         if summary.status != "waiting":
             return f"{summary.handle} is {summary.status}"
-        if verb == "approve" and not self.view.is_seen_to_end:
+        if verb in {"approve", "rule"} and not self.view.is_seen_to_end:
             return "look to the end first: ↓ or p"
         return None
 
@@ -219,16 +237,27 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         if refusal is not None:
             self.tell(refusal)
             return
-        self._send(verb, "")
+        self._send(Asking(verb=verb))
 
-    def _send(self, verb: Verb, comment: str) -> None:
-        assert self._row is not None
-        summary = self._row.summary
-        self.tell(
-            {"approve": "applying …", "reject": "rejecting …", "later": "kept for later", "undo": "measuring …"}[verb]
-        )
+    def _send(self, asked: Asking, passphrase: str | None = None) -> None:
+        assert self.row is not None
+        if asked.verb == "approve" and self.needs_passphrase and passphrase is None:
+            self._ask(Asking(verb="approve", comment=asked.comment, is_passphrase=True))
+            return
+        summary = self.row.summary
+        self.tell(DOING.get(asked.verb, ""))
         self._quiet_since = self._clock()
-        self.post_message(self.Decided(verb, summary.handle, summary.digest, comment))
+        self.post_message(
+            self.Decided(
+                Decision(
+                    verb=asked.verb,
+                    change=summary.handle,
+                    digest=summary.digest,
+                    comment=asked.comment,
+                    passphrase=passphrase,
+                )
+            )
+        )
 
     def action_ask(self, verb: Verb) -> None:
         """Ask for a reason or a comment before deciding."""
@@ -236,39 +265,44 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         if refusal is not None:
             self.tell(refusal)
             return
-        self._asking = verb
+        self._ask(Asking(verb=verb))
+
+    def _ask(self, asked: Asking) -> None:
+        self._asking = asked
         self.add_class("-asking")
         self.can_focus_children = True
         line = self.query_one("#change-comment", Input)
-        line.placeholder = (
-            "Why not? Whoever proposed it reads this." if verb == "reject" else "A comment with the approval."
-        )
+        line.password = asked.is_passphrase
+        line.placeholder = "The approver's passphrase." if asked.is_passphrase else PLACEHOLDERS[asked.verb]
         line.value = ""
         line.display = True
         line.focus()
-        self.tell(f"Enter {'rejects' if verb == 'reject' else 'approves'} · Esc does not")
+        self.tell(f"Enter {ENTER_DOES[asked.verb]} · Esc does not")
+        self.fit()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """The reason is given: decide."""
+        """The words are given: decide."""
         event.stop()
-        verb, comment = self._asking, event.value.strip()
-        if verb is None:
+        asked, words = self._asking, event.value if event.input.password else event.value.strip()
+        if asked is None:
             return
         self._quiet_since = min(self._quiet_since, self._clock() - GUARD_SECONDS)
-        refusal = self._refusal(verb)
+        refusal = self._refusal(asked.verb)
         self._stop_asking()
         self.focus()
-        if refusal is None:
-            self._send(verb, comment)
-        else:
+        if refusal is not None:
             self.tell(refusal)
+        elif asked.is_passphrase:
+            self._send(asked, words)
+        else:
+            self._send(Asking(verb=asked.verb, comment=words))
 
     def _stop_asking(self) -> None:
         if self._asking is None:
             return
         self._asking = None
-        had_focus = self.query_one("#change-comment", Input).has_focus
-        self.query_one("#change-comment", Input).display = False
+        line = self.query_one("#change-comment", Input)
+        had_focus, line.value, line.display = line.has_focus, "", False
         self.remove_class("-asking")
         self.can_focus_children = False
         self._told = ""
@@ -276,18 +310,15 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
             self.focus()
 
     def action_history(self) -> None:
-        """All changes, or only those that wait."""
-        self.shows_history = not self.shows_history
-        self.tell("")
+        """The changes of before."""
         self.post_message(self.HistoryAsked())
 
     def action_step(self, step: int) -> None:
         """The next older or newer change."""
         handles = [c.handle for c in self._changes]
         if self._current in handles and len(handles) > 1:
-            self._current = handles[(handles.index(self._current) + step) % len(handles)]
             self._told = ""
-            self._shown_key = None
+            self.turn_to(handles[(handles.index(self._current) + step) % len(handles)])
             self.show_list(self._changes)
 
     def action_scroll_lines(self, lines: int) -> None:
@@ -301,14 +332,15 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
 
     def action_whole(self) -> None:
         """The whole preview over the app."""
-        if self._row is not None:
-            self.post_message(self.WholeAsked(self._row))
+        if self._case is not None:
+            self.post_message(self.WholeAsked(self._case))
 
     def action_leave(self) -> None:
-        """Take a reason back, or give the keys back."""
+        """Take the words back, or give the keys back."""
         if self._asking is not None:
             self._stop_asking()
             self._show_titles()
+            self.fit()
             return
         self.post_message(self.Left())
 

@@ -1,17 +1,14 @@
 """A change's whole preview over the app."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
-from datasteward_tui.change_lines import draw_change
+from datasteward_tui.change_lines import ChangeCase, draw_change
 from datasteward_tui.lines_view import LinesView
-
-if TYPE_CHECKING:
-    from datasteward.changes.store import ChangeRow
 
 
 class ChangeScreen(ModalScreen[bool]):
@@ -31,16 +28,16 @@ class ChangeScreen(ModalScreen[bool]):
         Binding("pagedown,space", "scroll_pages(1)", show=False),
     ]
 
-    def __init__(self, row: "ChangeRow") -> None:
+    def __init__(self, case: ChangeCase) -> None:
         super().__init__()
-        self._row = row
+        self._case = case
 
     def compose(self) -> ComposeResult:
         """A box with the lines."""
         with Vertical() as box:
-            box.border_title = f"{self._row.summary.handle} · whole preview"
+            box.border_title = f"{self._case.row.summary.handle} · whole preview"
             box.border_subtitle = "↑ ↓ scroll · Esc back to decide"
-            yield LinesView(lambda width, palette: draw_change(self._row, width, palette))
+            yield LinesView(lambda width, palette: draw_change(self._case, width, palette))
 
     def action_scroll_lines(self, lines: int) -> None:
         """Scroll."""

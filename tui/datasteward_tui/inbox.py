@@ -1,100 +1,220 @@
 """Keeps the approval panel in step with the workspace's proposals, and carries the person's decisions out."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from datasteward.errors import DatastewardError
+from datasteward.changes.stopping import word_stop
+from datasteward.errors import DatastewardError, ToolError
+from datasteward.workspace import Workspace
 from datasteward_tui.blocks import NoticeBlock
-from datasteward_tui.change_lines import summarise_effect
+from datasteward_tui.change_lines import ChangeCase
+from datasteward_tui.change_words import summarise_effect
+from datasteward_tui.decisions import Decision
 from datasteward_tui.ports import ApprovalDesk
 from datasteward_tui.tool_link import Held
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from datasteward.changes.policy import PolicySettings
     from datasteward.changes.service import ChangeReport
-    from datasteward.changes.store import ChangeRow, ChangeSummary
-    from datasteward_tui.approval_panel import Verb
+    from datasteward.changes.store import ChangeSummary
 
 POLL_SECONDS = 1.0
-HISTORY_LENGTH = 100
+HISTORY_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """What waits now, and which of it was not there at the last look."""
+    """What waits now, which of it was not there at the last look, and whether approving takes a passphrase."""
 
     changes: "tuple[ChangeSummary, ...]"
     is_new: bool
+    needs_passphrase: bool
 
 
+@dataclass(slots=True)
 class Inbox:
     """The proposals as last read."""
 
-    def __init__(self, desk: "Held[ApprovalDesk]", say: Callable[[NoticeBlock], None]) -> None:
-        self._desk = desk
-        self._say = say
-        self._known: frozenset[tuple[str, str]] | None = None
-        self.waiting: tuple[ChangeSummary, ...] = ()
+    desk: "Held[ApprovalDesk]"
+    workspace: Workspace
+    person: str
+    say: Callable[[NoticeBlock], None]
+    waiting: "tuple[ChangeSummary, ...]" = ()
+    _known: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+    _undo_queue: list[str] = field(default_factory=list)
 
     async def look(self) -> Waiting:
         """Read what waits; raises `DatastewardError` when the desk is out of reach."""
-        desk = await self._desk.get()
+        desk = await self.desk.get()
         found = tuple(c for c in await desk.summaries(only_open=True) if c.status == "waiting")
         keys = frozenset((c.handle, c.digest) for c in found)
-        is_new = bool(keys - (self._known or frozenset()))
+        is_new = bool(keys - self._known)
         self._known = keys
         self.waiting = found
-        return Waiting(changes=found, is_new=is_new)
+        needs = await asyncio.to_thread(desk.needs_signature)
+        return Waiting(changes=found, is_new=is_new, needs_passphrase=needs)
 
     async def everything(self) -> "tuple[ChangeSummary, ...]":
         """The latest changes, whatever became of them."""
-        return await (await self._desk.get()).summaries(limit=HISTORY_LENGTH)
+        return await (await self.desk.get()).summaries(limit=HISTORY_LENGTH)
 
-    async def read(self, change: str) -> "ChangeRow":
-        """All of one change; raises `ToolError`."""
-        return await (await self._desk.get()).show(change)
+    async def read(self, change: str) -> ChangeCase:
+        """A change and those it belongs with; raises `ToolError`."""
+        desk = await self.desk.get()
+        row = await desk.show(change)
+        pair = row.summary.undo_of or row.summary.undone_by
+        earlier = [c for c in await self.everything() if c.replaced_by == row.summary.number and c.status == "replaced"]
+        return ChangeCase(
+            row=row,
+            undo_pair=await desk.show(f"c{pair}") if pair else None,
+            edited_from=await desk.show(earlier[0].handle) if earlier else None,
+        )
 
-    async def decide(self, verb: "Verb", change: str, digest: str, *, by: str, comment: str) -> None:
+    async def suggest_rule(self, change: str) -> str:
+        """The narrowest policy rule that would allow the change; raises `ToolError` when none can."""
+        from datasteward.changes.rules import rule_for
+
+        row = await (await self.desk.get()).show(change)
+        return rule_for(row.proposal, await asyncio.to_thread(read_policy, self.workspace))
+
+    async def decide(self, decision: Decision) -> None:
         """Carry a decision out and say what came of it."""
         try:
-            desk = await self._desk.get()
-            match verb:
+            desk = await self.desk.get()
+            match decision.verb:
                 case "approve":
-                    report = await desk.approve(change, digest=digest, by=by, channel="app", comment=comment)
+                    report = await self._approve(desk, decision)
+                case "stop":
+                    await self._stop(desk, decision)
+                    return
                 case "reject":
-                    report = await desk.reject(change, by=by, channel="app", comment=comment, digest=digest)
-                case "later":
-                    report = await desk.postpone(change, by=by)
-                case "undo":
-                    report = await desk.propose_undo(change, requested_by=by, purpose=comment)
+                    report = await desk.reject(
+                        decision.change,
+                        by=self.person,
+                        channel="app",
+                        comment=decision.comment,
+                        digest=decision.digest,
+                    )
+                case _:
+                    report = await desk.postpone(decision.change, by=self.person)
         except DatastewardError as error:
-            self._say(NoticeBlock(f"{change}: {error.message}", "error", error.hint))
+            self.say(NoticeBlock(f"{decision.change}: {error.message}", "error", error.hint))
             return
-        self._say(_tell(verb, change, report))
+        self.say(_tell(decision, report))
+        if report.status == "applied" and report.undo_of and self._undo_queue:
+            await self._propose_next()
 
+    async def approve_by_rule(self, decision: Decision, rule: str) -> None:
+        """Write the rule, then approve the change that suggested it; without the first not the second."""
+        from datasteward.changes.rules import add_rule
 
-def _tell(verb: "Verb", change: str, report: "ChangeReport") -> NoticeBlock:
-    if verb == "undo":
-        return NoticeBlock(
-            f"{report.change} would take back {change}: it waits for your decision.", "info", "F2 shows it."
+        try:
+            desk = await self.desk.get()
+            await self._unlock(desk, decision.passphrase)
+            added = await asyncio.to_thread(add_rule, self.workspace, rule)
+            desk.policy = await asyncio.to_thread(read_policy, self.workspace)
+            if decision.passphrase is not None:
+                await asyncio.to_thread(desk.sign_policy, decision.passphrase)
+        except DatastewardError as error:
+            self.say(NoticeBlock(f"No rule was written: {error.message}", "error", error.hint))
+            return
+        self.say(NoticeBlock(f"steward.toml now has the rule “{added.name}”.", "good", "/rules shows all of them."))
+        await self.decide(decision)
+
+    async def edit(self, change: str, sql: str) -> str | None:
+        """Put another text in the change's place; gives the new change, which waits, or None with the reason told."""
+        try:
+            desk = await self.desk.get()
+            report = await desk.edit(change, sql, requested_by=f"tui:{self.person}", comment=f"edited by {self.person}")
+        except DatastewardError as error:
+            self.say(NoticeBlock(f"{change} stays as it is: {error.message}", "error", error.hint))
+            return None
+        self.say(
+            NoticeBlock(f"{report.change} takes the place of {change}: {summarise_effect(report.preview)}.", "info")
         )
-    if verb == "later":
+        return report.change
+
+    async def propose_undo(self, changes: list[str]) -> str | None:
+        """Propose to take changes back, newest first; those that build on each other follow one by one."""
+        self._undo_queue = list(changes)
+        return await self._propose_next()
+
+    async def _propose_next(self) -> str | None:
+        first: str | None = None
+        while self._undo_queue:
+            change = self._undo_queue[0]
+            try:
+                desk = await self.desk.get()
+                report = await desk.propose_undo(change, requested_by=f"tui:{self.person}")
+            except DatastewardError as error:
+                if first is not None and isinstance(error, ToolError) and error.code == "conflict":
+                    return first
+                self._undo_queue.clear()
+                self.say(NoticeBlock(f"{change}: {error.message}", "error", error.hint))
+                return first
+            self._undo_queue.pop(0)
+            first = first or report.change
+            left = f" Then come {', '.join(self._undo_queue)}." if self._undo_queue else ""
+            words = f"{report.change} would take back {change}: it waits for your decision.{left}"
+            self.say(NoticeBlock(words, "info", "F2 shows it."))
+        return first
+
+    async def _approve(self, desk: ApprovalDesk, decision: Decision) -> "ChangeReport":
+        key = await self._unlock(desk, decision.passphrase)
+        return await desk.approve(
+            decision.change,
+            digest=decision.digest,
+            by=self.person,
+            channel="app",
+            comment=decision.comment,
+            key=key,
+        )
+
+    async def _unlock(self, desk: ApprovalDesk, passphrase: str | None) -> "Ed25519PrivateKey | None":
+        return None if passphrase is None else await asyncio.to_thread(desk.unlock_approver, passphrase)
+
+    async def _stop(self, desk: ApprovalDesk, decision: Decision) -> None:
+        """Reject all that whoever asked for the change has waiting, and tell them to stop."""
+        asker = (await desk.show(decision.change)).proposal.requested_by
+        theirs = [c for c in self.waiting if c.requested_by == asker]
+        for summary in theirs:
+            await desk.reject(
+                summary.handle,
+                by=self.person,
+                channel="app",
+                comment=word_stop(decision.comment),
+                digest=summary.digest,
+            )
+        names = ", ".join(c.handle for c in theirs)
+        self.say(NoticeBlock(f"{asker} is told to stop; {names} rejected.", "info"))
+
+
+def read_policy(workspace: Workspace) -> "PolicySettings":
+    """The policy as `steward.toml` has it now; raises `ConfigError` when the file is wrong."""
+    from datasteward.settings import load_settings
+
+    return load_settings(workspace).policy
+
+
+def _tell(decision: Decision, report: "ChangeReport") -> NoticeBlock:
+    change = decision.change
+    if decision.verb == "later":
         return NoticeBlock(f"{change} stays in the inbox.", "info")
     match report.status:
         case "applied":
             took = f" in {report.seconds:.2f} s" if report.seconds is not None else ""
             proof = " The tables are proven to be as they were before." if report.proven else ""
-            undo = (
-                f"/undo {change} proposes to take it back."
-                if report.preview.is_reversible and not report.undo_of
-                else None
-            )
+            can_undo = report.preview.is_reversible and not report.undo_of
+            undo = f"/undo {change} proposes to take it back." if can_undo else None
             return NoticeBlock(f"{change} applied{took}: {summarise_effect(report.preview)}.{proof}", "good", undo)
         case "rejected":
             return NoticeBlock(f"{change} rejected.{f' “{report.comment}”' if report.comment else ''}", "info")
-        case "waiting":
-            return NoticeBlock(
-                f"{change} was not applied and waits again: {report.message}", "warning", "F2 shows it anew."
-            )
+        case "waiting" | "moved" if report.successor or report.status == "waiting":
+            now = f" It waits anew as {report.successor}." if report.successor else ""
+            return NoticeBlock(f"{change} was not applied: {report.message}.{now}", "warning", "F2 shows it anew.")
         case _:
             return NoticeBlock(f"{change} is {report.status}: {report.message}", "warning")

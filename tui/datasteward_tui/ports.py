@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from datasteward.calling import ToolCaller
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from datasteward.changes.policy import PolicySettings
     from datasteward.changes.service import ChangeReport, Channel
     from datasteward.changes.store import ChangeEvent, ChangeRow, ChangeSummary
     from datasteward_agent.agent import Agent
@@ -21,6 +24,8 @@ MODES: tuple[Mode, ...] = ("plan", "ask", "auto")
 class ApprovalDesk(Protocol):
     """The workspace's proposals, decided by the person at this terminal; `ChangeService` has this shape."""
 
+    policy: "PolicySettings"
+
     async def summaries(self, *, only_open: bool = False, limit: int = 100) -> "tuple[ChangeSummary, ...]":
         """The proposals, newest first."""
 
@@ -28,9 +33,28 @@ class ApprovalDesk(Protocol):
         """Everything stored about one."""
 
     async def approve(
-        self, change: str, *, digest: str, by: str, channel: "Channel", comment: str = ""
+        self,
+        change: str,
+        *,
+        digest: str,
+        by: str,
+        channel: "Channel",
+        comment: str = "",
+        key: "Ed25519PrivateKey | None" = None,
     ) -> "ChangeReport":
         """Approve exactly the digest that was shown, then apply; raises `ToolError`."""
+
+    async def edit(self, change: str, sql: str, *, requested_by: str, comment: str = "") -> "ChangeReport":
+        """Put another text in a waiting change's place: a new change, measured, that waits; raises `ToolError`."""
+
+    def needs_signature(self) -> bool:
+        """Whether an approver's key was made, so that only its signature approves; reads from disk."""
+
+    def unlock_approver(self, passphrase: str) -> "Ed25519PrivateKey":
+        """The approver's key; raises `ToolError` for a wrong passphrase; slow on purpose."""
+
+    def sign_policy(self, passphrase: str) -> str:
+        """Sign `policy` as it is, so that its rules count although there is an approver's key; raises `ToolError`."""
 
     async def reject(
         self, change: str, *, by: str, channel: "Channel", comment: str = "", digest: str | None = None

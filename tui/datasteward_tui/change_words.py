@@ -1,0 +1,57 @@
+"""A change's measured effect, its age and its risk in words."""
+
+import time
+from typing import TYPE_CHECKING
+
+from datasteward_tui.safe_text import show_line
+
+if TYPE_CHECKING:
+    from datasteward.changes.model import FileEffect, Preview, TableEffect
+
+
+def summarise_effect(preview: "Preview") -> str:
+    """The effect in a few words: rows, objects and files."""
+    parts = [describe_table(t) for t in preview.tables]
+    parts += [f"{c.kind} {c.name} {c.action}" for c in preview.schema_changes if not _is_told(c.name, preview)]
+    parts += [f"{f.path.rsplit('/', 1)[-1]} {f.action}" for f in preview.files]
+    return show_line("; ".join(parts) or "no effect", 400)
+
+
+def _is_told(name: str, preview: "Preview") -> bool:
+    return any(t.table.label == name for t in preview.tables)
+
+
+def describe_table(effect: "TableEffect") -> str:
+    """What happens to one table, in exact counts."""
+    name = effect.table.label
+    if effect.action != "rows":
+        return f"{name} {effect.action}, {effect.rows_before:,} → {effect.rows_after:,} rows"
+    parts = []
+    if effect.updated:
+        parts.append(f"{effect.updated:,} of {effect.rows_before:,} rows change")
+    if effect.inserted:
+        parts.append(f"{effect.inserted:,} come in")
+    if effect.deleted:
+        parts.append(f"{effect.deleted:,} of {effect.rows_before:,} go")
+    return f"{name}: {', '.join(parts) or 'no row changes'}"
+
+
+def describe_age(since: float, now: float | None = None) -> str:
+    """`12 s`, `4 min`, `3 h`, `2 d` since a moment in seconds since 1970."""
+    seconds = max(0.0, (time.time() if now is None else now) - since)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def describe_seconds(seconds: float) -> str:
+    """`0.12 s`."""
+    return f"{seconds:.2f} s"
+
+
+def describe_file(file: "FileEffect") -> str:
+    """What happens to one file, with its sizes and rows."""
+    rows = f", {file.rows:,} rows" if file.rows is not None else ""
+    sizes = f"{file.size_before:,} → {file.size_after:,} bytes" if file.size_before else f"{file.size_after:,} bytes"
+    return show_line(f"file {file.path} is {file.action}: {sizes}{rows}", 600)

@@ -1,0 +1,179 @@
+"""Every change of the workspace and what became of it; taking one back is one key away."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.style import Style
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widget import Widget
+from textual.widgets import Input
+
+from datasteward.errors import DatastewardError
+from datasteward_tui.boxed_screen import BoxedScreen
+from datasteward_tui.change_lines import ChangeCase, draw_change, empty_lines
+from datasteward_tui.change_words import describe_age
+from datasteward_tui.lines_view import LinesView
+from datasteward_tui.marked_list import MarkedList
+from datasteward_tui.palette import Palette
+from datasteward_tui.safe_text import fit_cells, show_line
+from datasteward_tui.status_bar import KeyHint
+
+if TYPE_CHECKING:
+    from datasteward.changes.store import ChangeSummary
+
+SIGNS = {
+    "waiting": "⚑",
+    "applied": "✓",
+    "rejected": "✗",
+    "denied": "✗",
+    "expired": "○",
+    "moved": "↷",
+    "replaced": "↷",
+    "failed": "!",
+}
+
+
+class HistoryScreen(BoxedScreen[str | None]):
+    """Gives the change to take back, or None; the list is read once, each change when its row is marked."""
+
+    DEFAULT_CSS = """
+    HistoryScreen > Vertical { max-width: 200; }
+    HistoryScreen #history { height: 1fr; layout: horizontal; }
+    HistoryScreen.-narrow #history { layout: vertical; }
+    HistoryScreen MarkedList { width: 46%; height: 1fr; }
+    HistoryScreen LinesView { width: 54%; height: 1fr; border-left: vkey $panel; padding: 0 0 0 1; }
+    HistoryScreen.-narrow MarkedList { width: 100%; height: 38%; }
+    HistoryScreen.-narrow LinesView { width: 100%; height: 1fr; border-left: none; border-top: hkey $panel; padding: 0; }
+    HistoryScreen Input { margin-bottom: 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", show=False, priority=True),
+        Binding("down", "move(1)", show=False, priority=True),
+        Binding("pageup", "scroll(-1)", show=False, priority=True),
+        Binding("pagedown", "scroll(1)", show=False, priority=True),
+        Binding("u", "undo", "undo"),
+        Binding("slash", "search", "search"),
+    ]
+    TITLE_WORDS = "Changes"
+
+    def __init__(
+        self, changes: "Sequence[ChangeSummary]", read: Callable[[str], Awaitable[ChangeCase]], at: str = ""
+    ) -> None:
+        super().__init__()
+        self._changes, self._read, self._first = changes, read, at
+        self._list: MarkedList[ChangeSummary] = MarkedList(_draw_row, empty="Nothing was ever proposed here.")
+
+    def content(self) -> Iterator[Widget]:
+        """A line to search with, the list, the marked change."""
+        yield Input(compact=True, placeholder="search handle, state, who asked, SQL", id="search")
+        with Container(id="history"):
+            yield self._list
+            yield LinesView(lambda width, palette: empty_lines("", width, palette))
+
+    def on_mount(self) -> None:
+        """List all, with the change asked for marked."""
+        super().on_mount()
+        self.query_one("#search").display = False
+        handles = [c.handle for c in self._changes]
+        self._list.show(self._changes, handles.index(self._first) if self._first in handles else 0)
+
+    def hints(self) -> tuple[KeyHint, ...]:
+        """Undo only where it can be."""
+        marked = self._list.marked
+        can_undo = marked is not None and marked.status == "applied" and marked.undone_by is None
+        undo = (KeyHint(key="u", words=f"undo {marked.handle}", action="undo"),) if can_undo and marked else ()
+        return (
+            *undo,
+            KeyHint(key="↑↓", words="others", action="move(1)"),
+            KeyHint(key="PgUp PgDn", words="scroll", action="scroll(1)"),
+            KeyHint(key="/", words="search", action="search"),
+            KeyHint(key="Esc", words="close", action="leave"),
+        )
+
+    def on_marked_list_marked(self) -> None:
+        """Read the marked change."""
+        self.tell("")
+        marked = self._list.marked
+        if marked is None:
+            self.query_one(LinesView).set_source(lambda width, palette: empty_lines("", width, palette))
+        else:
+            read: Callable[[], Awaitable[None]] = partial(self._show, marked.handle)
+            self.run_worker(read, group="history", exclusive=True, exit_on_error=False)
+
+    async def _show(self, change: str) -> None:
+        try:
+            case = await self._read(change)
+        except DatastewardError as error:
+            words = show_line(error.message, 400)
+            self.query_one(LinesView).set_source(lambda width, palette: empty_lines(words, width, palette))
+        else:
+            self.query_one(LinesView).set_source(lambda width, palette: draw_change(case, width, palette))
+
+    def action_move(self, step: int) -> None:
+        """Another change."""
+        self._list.move(step)
+
+    def action_scroll(self, pages: int) -> None:
+        """Scroll the marked change."""
+        view = self.query_one(LinesView)
+        view.scroll_relative(y=pages * max(1, view.size.height - 1), animate=False, immediate=True)
+
+    def action_search(self) -> None:
+        """Type to narrow the list."""
+        line = self.query_one("#search", Input)
+        line.display = True
+        line.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Only what holds every word."""
+        words = event.value.lower().split()
+        self._list.show([c for c in self._changes if all(w in _words_of(c) for w in words)])
+
+    def on_input_submitted(self) -> None:
+        """The keys go back to the list."""
+        self.set_focus(None)
+
+    def action_undo(self) -> None:
+        """Propose to take the marked change back, where that can be."""
+        marked = self._list.marked
+        if marked is None or marked.status != "applied":
+            self.tell("only an applied change can be undone")
+        elif marked.undone_by is not None:
+            self.tell(f"{marked.handle} was taken back by c{marked.undone_by}")
+        else:
+            self.dismiss(marked.handle)
+
+
+def _words_of(summary: "ChangeSummary") -> str:
+    return f"{summary.handle} {summary.status} {summary.requested_by} {summary.title}".lower()
+
+
+def _draw_row(summary: "ChangeSummary", width: int, palette: Palette) -> Text:
+    style = _style_of(summary, palette)
+    sign = "↶" if summary.undone_by else SIGNS.get(summary.status, "·")
+    state = f"undone by c{summary.undone_by}" if summary.undone_by else summary.status
+    age = describe_age(summary.created_at)
+    text = Text.assemble(
+        (f"{sign} ", style), (f"{summary.handle:<5}", palette.strong), (f"{fit_cells(state, 14):<15}", style)
+    )
+    room = width - text.cell_len - 8
+    title = fit_cells(show_line(summary.title, 300), room)
+    text.append(title)
+    text.append(" " * max(1, width - text.cell_len - len(age) - 1))
+    text.append(age, palette.muted)
+    return text
+
+
+def _style_of(summary: "ChangeSummary", palette: Palette) -> Style:
+    if summary.undone_by:
+        return palette.muted
+    return {
+        "waiting": palette.warn,
+        "applied": palette.good,
+        "rejected": palette.bad,
+        "denied": palette.bad,
+        "failed": palette.bad,
+    }.get(summary.status, palette.muted)
