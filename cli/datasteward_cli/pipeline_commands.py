@@ -174,6 +174,47 @@ def test_command(scope: Scope, pipeline: str | None, select: tuple[str, ...]) ->
     return ExitCode.TOOL_FAILED if failed else ExitCode.DONE
 
 
+@pipeline.command("parity")
+@click.argument("pipeline", required=False)
+@click.option("-s", "--select", multiple=True, help="Which assets; as in plan.")
+@click.option("--engine", help="spark or spark:NAME, to compare also assets that DuckDB computes today.")
+@click.option(
+    "--rows", type=click.IntRange(min=1), default=100_000, show_default=True, help="Rows taken of each input."
+)
+@click.option("--timeout", type=click.FloatRange(min=1), default=600.0, show_default=True, help="Seconds per asset.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def parity_command(
+    scope: Scope,
+    pipeline: str | None,
+    select: tuple[str, ...],
+    engine: str | None,
+    rows: int,
+    timeout: float,
+    as_json: bool,
+) -> int:
+    """Compute assets in DuckDB and on Spark from the same rows and tell what differs; nothing is written."""
+    from datasteward.engine.engine import make_worker_settings
+    from datasteward.pipelines.loading import read_folder
+    from datasteward.pipelines.spark.parity_host import check_parity
+    from datasteward.pipelines.spark.parity_model import ParityJob
+    from datasteward.pipelines.statement import find_folder
+
+    root = scope.workspace.root
+    folder = find_folder(root, pipeline)
+    job = ParityJob(
+        folder=folder,
+        texts=read_folder(root / folder).texts,
+        select=select,
+        engine=engine,
+        sample_rows=rows,
+        timeout_seconds=timeout,
+    )
+    report = check_parity(job, make_worker_settings(scope.workspace, scope.settings))
+    click.echo(report.model_dump_json() if as_json else "\n".join(a.to_text() for a in report.assets))
+    return ExitCode.DONE if all(a.status in {"equal", "skipped"} for a in report.assets) else ExitCode.TOOL_FAILED
+
+
 def _with_pipelines(scope: Scope, work: "Callable[[PipelineService], Awaitable[T]]") -> T:
     """Run `work` on the pipelines of the workspace, in this process."""
     from datasteward.pipelines.service import PipelineService

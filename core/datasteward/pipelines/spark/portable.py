@@ -156,11 +156,11 @@ def _judge_length(node: exp.Expr) -> str | None:
 
 
 def _judge_texts(node: exp.Expr) -> str | None:
-    parts = node.expressions if isinstance(node, exp.Concat) else [node.this, node.expression]
-    odd = next(
-        (p for p in parts if family_of(p) not in {"text", "integer", "decimal", "date"} and not _is_null(p)), None
-    )
-    return None if odd is None else f"cast `{odd.sql('duckdb')}` to VARCHAR yourself; its text form may differ"
+    is_concat = isinstance(node, exp.Concat)
+    parts = node.expressions if is_concat else [node.this, node.expression]
+    taken = {"text"} if is_concat else {"text", "integer", "decimal", "date"}
+    odd = next((p for p in parts if family_of(p) not in taken and not isinstance(p, exp.Null)), None)
+    return None if odd is None else "cast what is not text to VARCHAR yourself, as its text form may differ"
 
 
 def _judge_join(node: exp.Expr) -> str | None:
@@ -184,6 +184,8 @@ def _judge_frame(node: exp.Expr) -> str | None:
 
 
 def _judge_union(node: exp.Expr) -> str | None:
+    if not isinstance(node, exp.Union) and not node.args.get("distinct"):
+        return "INTERSECT ALL and EXCEPT ALL give other rows on some servers"
     return "BY NAME is DuckDB's own; list the columns" if node.args.get("by_name") else None
 
 
@@ -203,10 +205,6 @@ def _is_count(node: exp.Expr | None) -> bool:
     return isinstance(node, exp.Literal) and not node.is_string and node.name.isdigit()
 
 
-def _is_null(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Null)
-
-
 SAME: frozenset[type[exp.Expr]] = frozenset(
     {
         *(exp.Select, exp.From, exp.Where, exp.Group, exp.Having, exp.Order, exp.Ordered, exp.Limit, exp.Offset),
@@ -224,7 +222,7 @@ SAME: frozenset[type[exp.Expr]] = frozenset(
         *(exp.Literal, exp.Boolean, exp.Null, exp.DataType, exp.DataTypeParam, exp.Var, exp.Values),
         *(exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In, exp.Is),
         *(exp.NullSafeEQ, exp.NullSafeNEQ, exp.Exists, exp.Case, exp.If, exp.Coalesce, exp.Nullif),
-        *(exp.Greatest, exp.Least, exp.Mul, exp.Div, exp.Neg, exp.Abs, exp.Ceil, exp.Floor, exp.Pow, exp.Exp, exp.Sign),
+        *(exp.Greatest, exp.Least, exp.Mul, exp.Div, exp.Neg, exp.Abs, exp.Ceil, exp.Floor, exp.Pow, exp.Exp),
         *(exp.Mod, exp.IntDiv, exp.Avg, exp.Min, exp.Max, exp.Filter),
         *(exp.StddevSamp, exp.Stddev, exp.StddevPop, exp.Variance, exp.VariancePop, exp.LogicalAnd, exp.LogicalOr),
         *(exp.Window, exp.RowNumber, exp.Rank, exp.DenseRank, exp.PercentRank, exp.CumeDist, exp.Ntile),
