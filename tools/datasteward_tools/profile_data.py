@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from datasteward.engine.files import DataFile
+from datasteward.engine.files import DataFile, file_format
 from datasteward.engine.jobs import statement_from_json
 from datasteward.intake.sql_text import quote_name
 from datasteward.lineage.noting import note_profile
@@ -84,7 +85,7 @@ async def _make(
     named = next((f for f in files if wanted.casefold() == f.name.casefold()), None)
     file = named or next((f for f in files if wanted == f.shown_path or f.path == absolute), None)
     arguments = {
-        "dataset": quote_name(file.name) if file else dataset,
+        "dataset": quote_name(file.name) if file else quote_name(wanted) if _is_path(wanted) else dataset,
         "path": str(file.path) if file and not file.is_partitioned else None,
         "wanted_path": file.shown_path if file and not named else None,
         "others": [quote_name(f.name) for f in files[:_MOST_OTHERS] if f.format in {"csv", "parquet"}],
@@ -97,6 +98,14 @@ async def _make(
     read_file = file if file and (file.is_partitioned or made.size_bytes is not None) else None
     await asyncio.to_thread(_note, services, read_file, wanted, made)
     return (without_sensitive_values(made) if is_masked else made), handle
+
+
+def _is_path(dataset: str) -> bool:
+    """Whether a dataset that is no listed file is a path or pattern, which SQL takes in quotes only."""
+    is_query = dataset.split(None, 1)[:1] and dataset.split(None, 1)[0].upper() in {"SELECT", "WITH", "FROM"}
+    return not (is_query or any(c in dataset for c in "();\n")) and (
+        "/" in dataset or "*" in dataset or file_format(Path(dataset)) is not None
+    )
 
 
 def _note(services: Services, file: DataFile | None, name: str, made: Profile) -> None:
