@@ -14,7 +14,7 @@ def test_patterns_and_awkward_names_are_profiled_and_queried_as_typed(tmp_path: 
             done = steward(folder, "profile", pattern, "--json")
             assert done.returncode == 0, done.stderr
             made = json.loads(done.stdout)
-            assert made["rows"] == 6 and [c["name"] for c in made["columns"]] == ["id", "region", "amount", "extra"]
+            assert made["rows"] == 6 and [c["name"] for c in made["columns"]] == ["id", "region", "extra", "amount"]
         assert "2 rows" in steward(folder, "profile", "order").stdout
         missed = steward(folder, "query", "SELECT * FROM order").stderr
         assert 'the file data/order.csv is called "order"' in missed
