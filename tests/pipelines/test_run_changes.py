@@ -19,8 +19,8 @@ from datasteward.pipelines.statement import RunStatement, find_folder
 from datasteward.services import writer_place
 from datasteward.settings import Settings
 from datasteward.state import StateDatabase
-from tests.pipelines.test_run_crashes import contents, published
 from tests.pipelines.test_plans import SHOP
+from tests.pipelines.test_run_crashes import contents, published
 from tests.pipelines.test_runs import CHECKED
 from tests.support.pipeline_workspace import PipelineWorkspace, actions
 

@@ -30,7 +30,6 @@ TWELVE = {
 KEYS = ["raw.orders", "staging.orders", "marts.daily", "marts.ids", "marts.big", "marts.keyed", "fan.f0", "main.total"]
 POINTS = [
     "step.before",
-    "step.kept",
     "step.begun",
     "step.built",
     "step.checked",
@@ -90,6 +89,7 @@ def test_a_run_killed_again_and_again_ends_as_an_undisturbed_one(
 ) -> None:
     points = [
         "run.opened",
+        "run.kept",
         *(f"{p}:{k}" for p, k in zip(POINTS, KEYS, strict=False)),
         "run.before_record",
         "run.finished",

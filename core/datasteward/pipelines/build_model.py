@@ -8,10 +8,12 @@ from datetime import datetime
 from datasteward.engine.carriers import quote_name, quote_text
 from datasteward.lineage.schemas import Column
 from datasteward.pipelines.analysis import Node
+from datasteward.pipelines.loading import Asset
 from datasteward.pipelines.plan_model import PlanStep
 from datasteward.pipelines.state_model import AssetState, Versions, Window
 
 Guard = Callable[[], contextlib.AbstractContextManager[None]]
+"""Entered around a commit; it raises when this run may no longer publish."""
 QUARANTINE = "quarantine"
 
 
@@ -33,8 +35,6 @@ class Build:
     upstream: Mapping[str, Versions]
     version: str
     """The mark that content published by this step gets."""
-    guard: Guard = contextlib.nullcontext
-    """Entered around the commit; it raises when this run may no longer publish."""
     source: str | None = None
     """For a Python asset: the Parquet file with its rows."""
     attempt: int = 1
@@ -48,13 +48,17 @@ class Build:
     @property
     def quarantine_name(self) -> str:
         """The table of its quarantine, without the schema."""
-        asset = self.node.asset
-        return asset.table if asset.schema == "main" else f"{asset.schema}__{asset.table}"
+        return quarantine_name_of(self.node.asset)
 
     @property
     def quarantine(self) -> str:
         """The table of its quarantine, qualified."""
         return f"{quote_name(self.database)}.{QUARANTINE}.{quote_name(self.quarantine_name)}"
+
+
+def quarantine_name_of(asset: Asset) -> str:
+    """The table with an asset's bad rows, without the schema."""
+    return asset.table if asset.schema == "main" else f"{asset.schema}__{asset.table}"
 
 
 def is_refreshed(build: Build) -> bool:

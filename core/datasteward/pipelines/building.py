@@ -1,6 +1,6 @@
-"""One asset built, checked and published in one transaction, so that nobody ever sees it half done.
+"""One asset built and checked inside a transaction, so that nobody ever sees it half done.
 
-The transaction holds the new rows, what is moved to quarantine, and the state row. A failing check rolls all of it back.
+The transaction holds the new rows, what is moved to quarantine, and the state row. A failing check takes all of it back.
 """
 
 import time
@@ -19,7 +19,6 @@ from datasteward.pipelines.auditing import Audit, audit_rows, audit_view, judge_
 from datasteward.pipelines.build_model import QUARANTINE, Build, is_refreshed, kept_columns, within
 from datasteward.pipelines.inlining import fill_window, has_window_marks
 from datasteward.pipelines.run_model import StepOutcome
-from datasteward.pipelines.state import add_step
 from datasteward.pipelines.state_model import AssetState, SeenFile, Versions, Window, WindowState
 from datasteward.pipelines.windows import merge_windows
 
@@ -28,31 +27,20 @@ _FILE_FUNCTIONS = {".csv": "read_csv", ".tsv": "read_csv", ".json": "read_json",
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """A step's outcome and the state it left."""
+class Built:
+    """A step's outcome and the state it leaves, both true once the transaction is committed."""
 
     outcome: StepOutcome
     state: AssetState
 
 
-def publish(cursor: duckdb.DuckDBPyConnection, build: Build) -> Published:
-    """Build, check and publish; raises `CheckFailed`, or DuckDB's error, with everything rolled back."""
+def build_step(cursor: duckdb.DuckDBPyConnection, build: Build) -> Built:
+    """Build and check inside the open transaction; raises `CheckFailed` or DuckDB's error, and then it must not commit."""
     started = time.perf_counter()
     key = build.step.key
-    cursor.execute("BEGIN TRANSACTION")
-    try:
-        crash_point(f"step.begun:{key}")
-        audit = _publish_rows(cursor, build)
-        seconds = time.perf_counter() - started
-        state = _state(build, audit, seconds)
-        add_step(cursor, build.database, pipeline=build.pipeline, asset=key, status="published", state=state)
-        crash_point(f"step.before_commit:{key}")
-        with build.guard():
-            cursor.execute("COMMIT")
-    except BaseException:
-        _roll_back(cursor)
-        raise
-    crash_point(f"step.after_commit:{key}")
+    crash_point(f"step.begun:{key}")
+    audit = _build_rows(cursor, build)
+    seconds = time.perf_counter() - started
     outcome = StepOutcome(
         key=key,
         name=build.step.name,
@@ -60,23 +48,16 @@ def publish(cursor: duckdb.DuckDBPyConnection, build: Build) -> Published:
         rows=audit.rows,
         quarantined=audit.quarantined,
         quarantine=f"{QUARANTINE}.{build.quarantine_name}" if audit.quarantined else None,
-        seconds=round(time.perf_counter() - started, 4),
+        seconds=round(seconds, 4),
         attempts=build.attempt,
         checks=audit.results,
         rows_before=build.state.rows if build.state else None,
         null_shares=audit.null_shares,
     )
-    return Published(outcome=outcome, state=state)
+    return Built(outcome=outcome, state=_state(build, audit, seconds))
 
 
-def _roll_back(cursor: duckdb.DuckDBPyConnection) -> None:
-    try:
-        cursor.execute("ROLLBACK")
-    except duckdb.Error:
-        pass
-
-
-def _publish_rows(cursor: duckdb.DuckDBPyConnection, build: Build) -> Audit:
+def _build_rows(cursor: duckdb.DuckDBPyConnection, build: Build) -> Audit:
     match build.step.action:
         case "view":
             _drop_other_kind(cursor, build, "view")

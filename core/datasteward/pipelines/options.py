@@ -12,6 +12,7 @@ Materialization = Literal["table", "view", "incremental", "merge", "append", "ep
 Grain = Literal["hour", "day", "week", "month"]
 OnFail = Literal["warn", "quarantine", "block"]
 Drift = Literal["evolve", "freeze", "discard"]
+Publish = Literal["each", "all"]
 RetryCause = Literal["io", "lock", "conflict"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -291,6 +292,8 @@ class PipelineOptions(Options):
     """Assets built at the same time."""
     timeout: Seconds = 3600.0
     """Seconds the whole run may take."""
+    publish: Publish = "each"
+    """`each` publishes an asset as soon as it is checked, `all` publishes the whole run at its end, or nothing."""
     defaults: Defaults = Defaults()
     """What headers need not repeat."""
     connections: dict[str, Connection] = Field(default_factory=dict)

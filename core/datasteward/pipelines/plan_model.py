@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from datasteward.pipelines.options import Materialization, Options
+from datasteward.pipelines.options import Materialization, Options, Publish
 
 Action = Literal["build", "fill", "merge", "append", "view", "none"]
 CHARACTERS = 4000
@@ -92,6 +92,7 @@ class Plan(Options):
     request: PlanRequest
     parallel: int = 1
     timeout_seconds: float = 3600.0
+    publish: Publish = "each"
     steps: tuple[PlanStep, ...]
     notes: tuple[str, ...] = ()
     downstream: tuple[str, ...] = Field(default=(), description="Views outside the pipeline that read what changes.")
@@ -100,7 +101,7 @@ class Plan(Options):
     def hash(self) -> str:
         """SHA-256 over what the plan does and what it starts from; 64 hexadecimal characters."""
         body: list[Any] = [self.pipeline, self.request.model_dump(mode="json", exclude={"as_of"})]
-        body.append([s.identity() for s in self.steps])
+        body += [self.publish, [s.identity() for s in self.steps]]
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -113,6 +114,8 @@ class Plan(Options):
         running = self.running
         idle = len(self.steps) - len(running)
         head = f"plan {self.hash[:12]} of {self.pipeline}: {len(running)} to run, {idle} up to date"
+        if self.publish == "all":
+            head += "; published together, all or nothing"
         lines = [head] + [f"note: {n}" for n in self.notes]
         if self.downstream:
             lines.append(f"read by, outside the pipeline: {', '.join(self.downstream)}")

@@ -89,6 +89,7 @@ class _Planner:
             request=self.request,
             parallel=options.parallel,
             timeout_seconds=options.timeout,
+            publish=options.publish,
             steps=tuple(steps),
             notes=tuple(
                 dict.fromkeys([*self.notes, *(n for x in self.analysis.ordered for o in x.outer for n in o.notes)])

@@ -10,6 +10,8 @@ def find_move(approved: Plan, now: Plan, states: Mapping[str, AssetState], chang
     """Why the approved plan no longer holds, or None; what this very change has published before counts as done."""
     if approved.request.model_dump(exclude={"as_of"}) != now.request.model_dump(exclude={"as_of"}):
         return "another selection was planned"
+    if approved.publish != now.publish:
+        return f"it was planned to publish {approved.publish}, now it is {now.publish}"
     wanted = {s.key: s for s in approved.steps}
     current = {s.key: s for s in now.steps}
     if wanted.keys() != current.keys():

@@ -5,6 +5,8 @@ Rows are only ever added: one for each step of each run. The newest published on
 
 import itertools
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import duckdb
@@ -16,6 +18,16 @@ SCHEMA = "_steward"
 TABLE = "steps"
 StepStatus = Literal["published", "failed", "skipped"]
 _ticks = itertools.count()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRow:
+    """One step of one run, as it is recorded."""
+
+    pipeline: str
+    asset: str
+    status: StepStatus
+    state: AssetState
 
 
 def has_state(connection: duckdb.DuckDBPyConnection, database: str) -> bool:
@@ -37,21 +49,16 @@ def make_state(connection: duckdb.DuckDBPyConnection, database: str) -> None:
     )
 
 
-def add_step(
-    connection: duckdb.DuckDBPyConnection,
-    database: str,
-    *,
-    pipeline: str,
-    asset: str,
-    status: StepStatus,
-    state: AssetState,
-) -> None:
-    """Record a step inside the caller's transaction."""
-    sequence = time.time_ns() // 1000 * 1000 + next(_ticks) % 1000
-    connection.execute(
-        f"INSERT INTO {quote_name(database)}.{SCHEMA}.{TABLE} VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [sequence, state.run, state.change, pipeline, asset, status, state.model_dump_json()],
-    )
+def add_steps(connection: duckdb.DuckDBPyConnection, database: str, rows: Sequence[StepRow]) -> None:
+    """Record steps inside the caller's transaction."""
+    values: list[object] = []
+    for row in rows:
+        sequence = time.time_ns() // 1000 * 1000 + next(_ticks) % 1000
+        state = row.state
+        values += [sequence, state.run, state.change, row.pipeline, row.asset, row.status, state.model_dump_json()]
+    marks = ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * len(rows))
+    if rows:
+        connection.execute(f"INSERT INTO {quote_name(database)}.{SCHEMA}.{TABLE} VALUES {marks}", values)
 
 
 def read_states(connection: duckdb.DuckDBPyConnection, database: str | None) -> dict[str, AssetState]:

@@ -1,0 +1,56 @@
+"""Rows of assets that DuckDB does not compute: their inputs handed out and what comes back, as Parquet files."""
+
+import contextlib
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import duckdb
+
+from datasteward.engine.carriers import quote_name, quote_text
+from datasteward.engine.jobs import WorkerSettings
+from datasteward.pipelines.analysis import Node
+from datasteward.pipelines.python_process import run_python_asset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What computing rows outside needs of the run it belongs to."""
+
+    run: str
+    settings: WorkerSettings
+    is_stopped: Callable[[], bool]
+
+
+@contextlib.contextmanager
+def compute_outside(
+    outside: Outside, node: Node, cursor: duckdb.DuckDBPyConnection, timeout_seconds: float
+) -> Iterator[str | None]:
+    """The Parquet file with the asset's rows for as long as it is needed; None for an asset that DuckDB computes."""
+    if node.asset.language != "python":
+        yield None
+        return
+    settings = outside.settings
+    folder = settings.cache_folder / f"python-{outside.run}-{secrets.token_hex(4)}"
+    folder.mkdir(mode=0o700, parents=True)
+    try:
+        inputs = {}
+        for name in node.asset.parameters:
+            table = (node.asset.options.inputs or {}).get(name, name.replace("__", "."))
+            parts = ".".join(quote_name(p) for p in table.split("."))
+            path = folder / f"{name}.parquet"
+            cursor.execute(f"COPY (SELECT * FROM {parts}) TO {quote_text(str(path))} (FORMAT parquet)")
+            inputs[name] = path
+        rows = run_python_asset(
+            folder,
+            node.asset.body,
+            inputs,
+            memory_bytes=settings.memory_bytes,
+            file_bytes=settings.temp_bytes,
+            timeout_seconds=timeout_seconds,
+            is_stopped=outside.is_stopped,
+        )
+        yield str(rows)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
