@@ -45,12 +45,14 @@ row_number() OVER (PARTITION BY bo ORDER BY i, b) | rank() OVER (ORDER BY i) | d
 sum(i) OVER (ORDER BY b ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) | lag(s, 1) OVER (ORDER BY i, b)
 lead(d) OVER (PARTITION BY bo ORDER BY i, b) | first_value(s) OVER (ORDER BY s) | last_value(i) OVER (ORDER BY i)
 avg(d) OVER (PARTITION BY bo) | count(*) OVER () | max(dt) OVER (ORDER BY i RANGE UNBOUNDED PRECEDING) | ntile(2) OVER (ORDER BY b)
+exp(i) | ends_with(s, 'n') | percent_rank() OVER (ORDER BY i) | cume_dist() OVER (ORDER BY i) | nth_value(i, 2) OVER (ORDER BY b)
 """
 QUERIES = (
     "SELECT sum(b) AS x, sum(i) AS y, sum(d) AS z, avg(d) AS a, avg(i) AS ai FROM t WHERE i <> 5 OR i IS NULL",
     "SELECT sum(b) AS beyond_a_bigint FROM t",
     "SELECT count(*) AS n, count(d) AS nd, count(DISTINCT i) AS di, min(s) AS s0, max(dt) AS d1, min(f) AS f0 FROM t",
     "SELECT bo, count(*) FILTER (WHERE i > 2) AS n, stddev(i) AS sd, var_pop(i) AS v, bool_and(i > 0) AS b FROM t GROUP BY bo",
+    "SELECT stddev_pop(i) AS sp, stddev_samp(d) AS ss, variance(i) AS v, bool_or(bo) AS b FROM t WHERE i < 5",
     "SELECT upper(s) AS s, count(*) AS n FROM t GROUP BY ALL",
     "SELECT i, d FROM t ORDER BY d DESC NULLS FIRST, i LIMIT 3",
     "SELECT i, d FROM t ORDER BY d LIMIT 3",
@@ -81,6 +83,7 @@ REFUSED = (
     ("dayname(dt)", "three letters"),
     ("monthname(dt)", "three letters"),
     ("format('{}', i)", "not known"),
+    ("TRY_CAST(s AS INTEGER)", "not known"),
     ("f::INTEGER", "rounds"),
     ("d::BIGINT", "rounds"),
     ("(i / 2)::INTEGER", "rounds"),

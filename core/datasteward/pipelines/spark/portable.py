@@ -234,7 +234,6 @@ SAME: frozenset[type[exp.Expr]] = frozenset(
 
 JUDGED: Mapping[type[exp.Expr], Rule] = {
     exp.Cast: _judge_cast,
-    exp.TryCast: _judge_cast,
     exp.Round: _judge_round,
     exp.Extract: _judge_part,
     exp.Year: _judge_part,

@@ -39,6 +39,7 @@ def to_spark(sql: str, tables: Mapping[str, Sequence[Column]], names: Sequence[s
         raise _refusal(reasons)
     _name_columns(tree, names)
     _widen_sums(tree)
+    _count_midnights(tree)
     return tree.sql(dialect="spark")
 
 
@@ -101,6 +102,13 @@ def _widen_sums(tree: exp.Expr) -> None:
     for node in tree.find_all(exp.Sum):
         if family_of(node.this) == "integer":
             node.set("this", exp.cast(node.this, _WIDE, copy=False))
+
+
+def _count_midnights(tree: exp.Expr) -> None:
+    """Spark counts whole days between timestamps; between dates it counts what DuckDB counts."""
+    for node in tree.find_all(exp.DateDiff):
+        node.set("this", exp.cast(node.this, "DATE", copy=False))
+        node.set("expression", exp.cast(node.expression, "DATE", copy=False))
 
 
 def _name_columns(tree: exp.Expr, names: Sequence[str]) -> None:
