@@ -201,17 +201,13 @@ async def test_hostile_cells_are_shown_as_text_in_the_grid(folder: Path) -> None
         assert "\x1b" not in frame(app)
 
 
-async def test_profiles_lineage_and_charts_open_in_the_pane(folder: Path) -> None:
+async def test_charts_open_in_the_pane(folder: Path) -> None:
     app = make_app(folder)
     async with app.run_test(size=(140, 40)) as pilot:
         await until(pilot, lambda: {"profile", "lineage", "chart"} <= app.at_hand)
-        await type_line(pilot, "/profile sales")
-        await until_shown(pilot, "Profile · sales")
         await type_line(pilot, "from 'data/sales.csv'")
         await until_shown(pilot, "● SQL")
         handle = app.transcript.blocks[-1].opens
-        await type_line(pilot, f"/lineage {handle} upstream")
-        await until_shown(pilot, f"upstream of {handle}")
         await type_line(pilot, f"/chart {handle} bar region amount")
         await until_shown(pilot, f"Chart · {handle} · bar region amount")
         await until_shown(pilot, "█")

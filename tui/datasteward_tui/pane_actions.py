@@ -1,5 +1,6 @@
 """Opening things in the pane: results, datasets, profiles, lineage, charts, the catalog."""
 
+import asyncio
 import re
 import shlex
 from typing import TYPE_CHECKING
@@ -11,14 +12,19 @@ from datasteward_tui import commands as slash
 from datasteward_tui.approval_actions import ApprovalActions
 from datasteward_tui.blocks import DrawingBlock, NoticeBlock
 from datasteward_tui.detail_pane import DetailPane
+from datasteward_tui.lineage_sight import read_sight
+from datasteward_tui.lineage_view import LineageView
 from datasteward_tui.result_grid import ResultGrid
 from datasteward_tui.run_actions import RunActions
 from datasteward_tui.schema_view import SchemaView
-from datasteward_tui.tool_views import View, view_chart, view_lineage, view_profile
+from datasteward_tui.tool_views import LINEAGE_QUESTIONS, View, view_chart, view_lineage, view_profile
 from datasteward_tui.transcript import Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
+
+    from datasteward.profiling.model import Profile
+    from datasteward_tui.profile_view import ProfileView
 
 PANE_BINDINGS: tuple[BindingType, ...] = (
     Binding("f3", "pane", "pane"),
@@ -73,11 +79,57 @@ class PaneActions(RunActions, ApprovalActions):
 
     def command_profile(self, rest: str) -> None:
         """A profile in the pane."""
-        self.start(self._look(view_profile(self.link, slash.split_words(rest))), group="look", exclusive=True)
+        self.start(self._profile(slash.split_words(rest)), group="look", exclusive=True)
+
+    async def _profile(self, words: "Sequence[str]") -> None:
+        self.count_jobs(1)
+        try:
+            told = await view_profile(self.link, words)
+            made = await asyncio.to_thread(_read_profile, told.document)
+        except DatastewardError as error:
+            self.say(NoticeBlock(error.message, "error", error.hint))
+            return
+        finally:
+            self.count_jobs(-1)
+        from datasteward_tui.profile_view import ProfileView
+
+        view = ProfileView(made, words[0], column=words[1] if len(words) > 1 else None)
+        await self.pane.put(told.title, view, ProfileView.HINTS)
+        self.set_pane(is_shown=True)
+        self.pane.focus_content()
+
+    def on_profile_view_finding_asked(self, message: "ProfileView.FindingAsked") -> None:
+        """The rows behind a finding."""
+        self.run_statement(message.sql, opens=True)
 
     def command_lineage(self, rest: str) -> None:
-        """Lineage in the pane."""
-        self.start(self._look(view_lineage(self.link, slash.split_words(rest))), group="look", exclusive=True)
+        """Lineage in the pane: drawn, or in words when one question is asked."""
+        words = slash.split_words(rest)
+        if set(words) & set(LINEAGE_QUESTIONS):
+            self.start(self._look(view_lineage(self.link, words)), group="look", exclusive=True)
+        else:
+            self.start(self._draw_lineage(words), group="look", exclusive=True)
+
+    async def _draw_lineage(self, words: "Sequence[str]") -> None:
+        self.count_jobs(1)
+        try:
+            told = await view_lineage(self.link, words)
+            sight = await asyncio.to_thread(read_sight, self.workspace.state_path, words[0], words[1:])
+        except DatastewardError as error:
+            self.say(NoticeBlock(error.message, "error", error.hint))
+            return
+        finally:
+            self.count_jobs(-1)
+        await self.pane.put(told.title, LineageView(sight, told.body), LineageView.HINTS)
+        self.set_pane(is_shown=True)
+        self.pane.focus_content()
+
+    def on_lineage_view_wished(self, message: LineageView.Wished) -> None:
+        """Another view of a dataset in the graph."""
+        if message.view == "open":
+            self.command_open(message.name)
+        else:
+            self.on_detail_pane_looked(DetailPane.Looked(message.view, message.name))
 
     def command_schema(self, rest: str) -> None:
         """Columns and types in the pane."""
@@ -169,3 +221,9 @@ class PaneActions(RunActions, ApprovalActions):
             self.prompt.focus()
         else:
             self.pane.focus_content()
+
+
+def _read_profile(document: str) -> "Profile":
+    from datasteward.profiling.storing import from_json
+
+    return from_json(document)

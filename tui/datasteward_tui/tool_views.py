@@ -1,5 +1,6 @@
 """Profiles, lineage, charts and proposals, asked of the workspace's tools for the person at the terminal."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,12 +38,20 @@ async def ask(link: ToolLink, tool: str, arguments: Mapping[str, Any]) -> ToolAn
     return answer
 
 
-async def view_profile(link: ToolLink, words: Sequence[str]) -> View:
-    """The profile of a dataset, or of one of its columns."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldProfile:
+    """A profile as the tool tells it to a person: the whole of it as a JSON document."""
+
+    title: str
+    document: str
+
+
+async def view_profile(link: ToolLink, words: Sequence[str]) -> ToldProfile:
+    """The profile of a dataset, or of one of its columns; raises `ToolError`."""
     dataset, *rest = _need(words, "/profile NAME [COLUMN]")
     arguments = {"dataset": dataset} | ({"column": rest[0]} if rest else {})
     answer = await ask(link, TOOL_OF["profile"], arguments)
-    return View(title=f"Profile · {' · '.join(words)}", body=align_bars(answer.text))
+    return ToldProfile(title=f"Profile · {' · '.join(words)}", document=json.dumps(answer.structured["profile"]))
 
 
 async def view_lineage(link: ToolLink, words: Sequence[str]) -> View:
@@ -74,27 +83,6 @@ async def propose(link: ToolLink, sql: str) -> str:
     """The handle of a proposal to run `sql`; raises `ToolError` when it may not be proposed."""
     answer = await ask(link, TOOL_OF["propose"], {"sql": sql, "purpose": "typed at the terminal"})
     return str(answer.structured["change"])
-
-
-def align_bars(text: str) -> str:
-    """`text` in which runs of lines with ` | ` between their parts are set in columns."""
-    out: list[str] = []
-    run: list[list[str]] = []
-    for line in [*text.split("\n"), ""]:
-        parts = [part.strip() for part in line.split(" | ")]
-        if len(parts) > 2:
-            run.append(parts)
-            continue
-        out += _set_in_columns(run)
-        run = []
-        out.append(line)
-    return "\n".join(out[:-1])
-
-
-def _set_in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    count = max((len(row) for row in rows), default=0)
-    widths = [max((len(row[i]) for row in rows if i < len(row)), default=0) for i in range(count)]
-    return ["  ".join(part.ljust(widths[i]) for i, part in enumerate(row)).rstrip() for row in rows]
 
 
 def _need(words: Sequence[str], usage: str) -> list[str]:

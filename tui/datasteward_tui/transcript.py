@@ -252,15 +252,16 @@ class Transcript(ScrollView, can_focus=True):
             event.stop()
             self.post_message(self.Opened(handle))
             return
-        place = self._stack.find(self.scroll_offset.y + event.y)
-        if place is None:
+        offset = event.get_content_offset(self)
+        place = self._stack.find(self.scroll_offset.y + offset.y) if offset is not None else None
+        if place is None or offset is None:
             return
         if place.line == 0 and self._blocks[place.block].is_foldable:
             self._cursor = place.block
             self.action_fold()
             return
         strips = self._draw(place.block)
-        word = _word_at(strips[place.line].text, event.x) if place.line < len(strips) else ""
+        word = _word_at(strips[place.line].text, offset.x) if place.line < len(strips) else ""
         if word:
             self.post_message(self.Pointed(word))
 
