@@ -16,6 +16,6 @@ def spark_address() -> Iterator[str]:
         yield named
         return
     pytest.importorskip("pysail", reason="pysail, a Spark Connect server, is not installed")
-    pytest.importorskip("grpc", reason="grpcio, the Spark client's transport, is not installed")
+    pytest.importorskip("pyspark", reason="the Spark client, datasteward[spark], is not installed")
     with running_sail() as address:
         yield address
