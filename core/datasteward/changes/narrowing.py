@@ -25,6 +25,8 @@ class Narrowing:
     """`FROM … WHERE …` when the rows come from the table alone, so that they can be read in the same scan."""
     matches_exactly: bool
     """True when the query gives each matched row once, so that its count must equal the statement's."""
+    rows_at_most: int | None = None
+    """About how many rows match, when that is known beforehand."""
     takes_all: bool = False
     """True for a DELETE of everything, whose effect follows from the table's own print."""
 

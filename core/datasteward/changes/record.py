@@ -9,17 +9,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from datasteward.changes.catalog import CatalogObject, ObjectKey, TableShape
 from datasteward.changes.digest import digest_of
 from datasteward.changes.file_effects import keep_replaced
 from datasteward.changes.model import Fingerprint, Model, ObjectKind, TableName
-from datasteward.changes.names import pack_columns, qualify, quote_name, quote_text
-from datasteward.changes.rowdiff import RowDiff
+from datasteward.changes.names import hash_columns, pack_columns, qualify, quote_name, quote_text
+from datasteward.changes.rowdiff import RowDiff, local_rows
 from datasteward.changes.session import IMAGES, Session
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from datasteward.changes.work import Measured, TableChange
 
 
@@ -38,6 +38,8 @@ class RowImages(Model):
     updated: int
     removed: int
     added: int
+    was_empty: bool = False
+    """Whether every row was added, so that none needs to be told apart by its hash."""
 
 
 class ObjectImage(Model):
@@ -90,7 +92,7 @@ def write_record(session: Session, measured: "Measured", change: str, path: Path
             update={"objects": tuple(after[p.kind, p.schema_name, p.name] for p in touched)}
         ),
         tables=tuple(
-            _write_rows(session, t.diff, t.after_print.row_count)
+            _write_rows(session, t.diff, t)
             for t in measured.tables
             if t.diff is not None and (t.diff.inserted or t.diff.updated or t.diff.deleted)
         ),
@@ -137,7 +139,7 @@ def sync_file(path: Path) -> None:
             os.close(descriptor)
 
 
-def _write_rows(session: Session, diff: RowDiff, rows_after: int) -> RowImages:
+def _write_rows(session: Session, diff: RowDiff, change: "TableChange") -> RowImages:
     shape, number = diff.shape, diff.number
     table = qualify(session.catalog, shape.table)
     stored = shape.stored
@@ -155,18 +157,19 @@ def _write_rows(session: Session, diff: RowDiff, rows_after: int) -> RowImages:
         )
     if diff.deleted:
         where = ""
-        if rows_after or diff.inserted or diff.updated:
+        if not diff.is_sample:
             _transfer(session, f"SELECT before_rid FROM {diff.relation} WHERE after_rid IS NULL")
             where = " WHERE r.rowid IN (SELECT before_rid FROM __steward_pairs)"
         session.before.execute(
             f"CREATE TABLE {IMAGES}.main.removed_{number} AS SELECT {pack_columns(stored, 'r')} AS image"
             f" FROM {table} AS r{where}"
         )
-    if diff.inserted:
-        counted = (
-            f"SELECT after_hash, system.main.count(*) AS n FROM {diff.relation} WHERE before_rid IS NULL GROUP BY 1"
-        )
-        _transfer(session, counted)
+    was_empty = diff.inserted == change.after_print.row_count > 0 and not change.before_print.row_count
+    if diff.inserted and not was_empty:
+        added = f"(SELECT after_hash FROM {diff.relation} WHERE before_rid IS NULL)"
+        if diff.is_sample:
+            added = f"(SELECT {hash_columns(shape.names, 'r')} AS after_hash FROM {local_rows(session, shape)})"
+        _transfer(session, f"SELECT after_hash, system.main.count(*) AS n FROM {added} GROUP BY 1")
         session.before.execute(f"CREATE TABLE {IMAGES}.main.added_{number} AS SELECT * FROM __steward_pairs")
     return RowImages(
         table=shape.table,
@@ -178,6 +181,7 @@ def _write_rows(session: Session, diff: RowDiff, rows_after: int) -> RowImages:
         updated=diff.updated,
         removed=diff.deleted,
         added=diff.inserted,
+        was_empty=was_empty,
     )
 
 

@@ -6,13 +6,13 @@ makes no difference to the table.
 """
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 
 from datasteward.changes.catalog import TableShape
-from datasteward.changes.model import FileEffect, Fingerprint
+from datasteward.changes.model import FileEffect, Fingerprint, TableName
 from datasteward.changes.names import hash_columns, qualify, quote_name
 from datasteward.changes.narrowing import Narrowing
 from datasteward.changes.record import ObjectImage, RowImages, UndoRecord
@@ -51,6 +51,8 @@ def narrow_by_record(session: Session, record: UndoRecord, shape: TableShape) ->
     images = next((t for t in record.tables if t.table == shape.table), None)
     if images is None:
         return None
+    if images.was_empty:
+        return Narrowing(rows_query="", set_columns=(), tail=None, matches_exactly=False, takes_all=True)
     hashes = " UNION ALL ".join(
         f"SELECT after_hash FROM {RECORD}.main.{kind}_{images.number}"
         for kind, count in (("updated", images.updated), ("added", images.added))
@@ -64,16 +66,26 @@ def narrow_by_record(session: Session, record: UndoRecord, shape: TableShape) ->
     table = qualify(session.catalog, shape.table)
     rows = f"SELECT rowid AS rid FROM {table} WHERE {where}"
     columns = images.set_columns if images.updated else ()
-    return Narrowing(rows_query=rows, set_columns=columns, tail=f"FROM {table} WHERE {where}", matches_exactly=False)
+    return Narrowing(
+        rows_query=rows,
+        set_columns=columns,
+        tail=f"FROM {table} WHERE {where}",
+        matches_exactly=False,
+        rows_at_most=images.updated + images.added,
+    )
 
 
-def restore(session: Session, record: UndoRecord) -> None:
-    """Undo rows and objects on `session.work`; files are restored by publishing. Raises `ToolError` when it cannot."""
+def restore(session: Session, record: UndoRecord, noted: Mapping[TableName, str]) -> None:
+    """Undo rows and objects on `session.work`; files are restored by publishing.
+
+    `noted` names, for each table with changed rows, the relation (rid, h) of those that `narrow_by_record` found.
+    Raises `ToolError` when it cannot.
+    """
     try:
         _restore_objects(session, record.objects)
         tables = _parents_first(record.tables)
         for images in tables:
-            _pick_rows(session, images)
+            _pick_rows(session, images, noted[images.table])
         for images in reversed(tables):
             _remove_added(session, images)
         for images in tables:
@@ -98,23 +110,21 @@ def _parents_first(tables: Sequence[RowImages]) -> list[RowImages]:
     return placed
 
 
-def _pick_rows(session: Session, images: RowImages) -> None:
-    table = qualify(session.catalog, images.table)
-    value = hash_columns(images.names)
-    if images.added:
+def _pick_rows(session: Session, images: RowImages, noted: str) -> None:
+    if images.added and not images.was_empty:
         added = f"{RECORD}.main.added_{images.number}"
         session.work.execute(
-            f"CREATE OR REPLACE TEMP TABLE __steward_added_{images.number} AS SELECT rid FROM (SELECT rowid AS rid,"
-            f" {value} AS h, row_number() OVER (PARTITION BY {value} ORDER BY rowid DESC) AS n FROM {table}"
-            f" WHERE {value} IN (SELECT after_hash FROM {added})) AS t JOIN {added} AS a ON t.h = a.after_hash"
+            f"CREATE OR REPLACE TEMP TABLE __steward_added_{images.number} AS SELECT rid FROM (SELECT rid, h,"
+            f" row_number() OVER (PARTITION BY h ORDER BY rid DESC) AS n FROM {noted}"
+            f" WHERE h IN (SELECT after_hash FROM {added})) AS t JOIN {added} AS a ON t.h = a.after_hash"
             " WHERE t.n <= a.n"
         )
     if images.updated:
         updated = f"{RECORD}.main.updated_{images.number}"
         session.work.execute(
             f"CREATE OR REPLACE TEMP TABLE __steward_updated_{images.number} AS SELECT t.rid, u.image FROM"
-            f" (SELECT rowid AS rid, {value} AS h, row_number() OVER (PARTITION BY {value} ORDER BY rowid) AS n"
-            f" FROM {table} WHERE {value} IN (SELECT after_hash FROM {updated})) AS t JOIN (SELECT *, row_number()"
+            f" (SELECT rid, h, row_number() OVER (PARTITION BY h ORDER BY rid) AS n"
+            f" FROM {noted} WHERE h IN (SELECT after_hash FROM {updated})) AS t JOIN (SELECT *, row_number()"
             f" OVER (PARTITION BY after_hash ORDER BY rowid) AS n FROM {updated}) AS u"
             " ON t.h = u.after_hash AND t.n = u.n"
         )
@@ -122,13 +132,9 @@ def _pick_rows(session: Session, images: RowImages) -> None:
 
 def _remove_added(session: Session, images: RowImages) -> None:
     if images.added:
-        _expect(
-            session,
-            f"DELETE FROM {qualify(session.catalog, images.table)}"
-            f" WHERE rowid IN (SELECT rid FROM temp.main.__steward_added_{images.number})",
-            images.added,
-            images,
-        )
+        which = f" WHERE rowid IN (SELECT rid FROM temp.main.__steward_added_{images.number})"
+        table = qualify(session.catalog, images.table)
+        _expect(session, f"DELETE FROM {table}{'' if images.was_empty else which}", images.added, images)
 
 
 def _restore_updated(session: Session, images: RowImages) -> None:

@@ -5,6 +5,7 @@ transaction adds carry ids from `LOCAL_ROW_ID` up. An UPDATE that DuckDB runs as
 lists) is paired again by the table's key, or by position when nothing but UPDATEs ran.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -38,6 +39,11 @@ class Candidates:
     """Nothing was noted, because every row goes."""
 
     @property
+    def only_adds(self) -> bool:
+        """Whether no row that was there can change or go."""
+        return self.set_columns == () and not self.count and not self.takes_all
+
+    @property
     def holds_rows(self) -> bool:
         """Whether `image` is the whole row, so that only what may change needs to be read again."""
         return self.image_columns == self.shape.names
@@ -66,6 +72,8 @@ class RowDiff:
     """Where the lines are, on the session's `work` cursor."""
     noted: str
     """Where the candidates are (rid, image), for the cursors `before` and `probe`."""
+    is_sample: bool = False
+    """Whether all rows went or only some were added, and `relation` names (before_rid, after_rid) of a few."""
 
     @property
     def holds_rows(self) -> bool:
@@ -130,6 +138,8 @@ def _source(table: str, narrowing: Narrowing) -> str:
 def _is_small_enough(session: Session, shape: TableShape, narrowing: Narrowing) -> bool:
     """Whether the whole rows that match may be held; they are counted only where all of the table's may not."""
     width, table = len(shape.names), qualify(session.catalog, shape.table)
+    if narrowing.rows_at_most is not None:
+        return narrowing.rows_at_most * width <= HELD_CELLS
     if read_number(session.before, f"SELECT system.main.count(*) FROM {table}") * width <= HELD_CELLS:
         return True
     found = f"SELECT system.main.count(*) {_source(table, narrowing)}"
@@ -169,31 +179,75 @@ SAMPLED_ROWS = 100
 
 def take_all_rows(session: Session, candidates: Candidates, base: ObjectPrint) -> RowDiff:
     """The difference when every row went; its relation has a line for the first SAMPLED_ROWS only."""
-    shape = candidates.shape
-    first = session.before.execute(
-        f"SELECT rowid FROM {qualify(session.catalog, shape.table)} LIMIT {SAMPLED_ROWS}"
-    ).fetchall()
+    first = _first_ids(session.before, qualify(session.catalog, candidates.shape.table))
+    relation = _note_sample(session, candidates, before=first)
+    return _lone_diff(
+        candidates, relation, deleted=base.row_count, removed_sum=int(base.hash_sum), removed_xor=int(base.hash_xor)
+    )
+
+
+def count_added_rows(session: Session, candidates: Candidates) -> RowDiff:
+    """The difference when rows can only have been added; its relation has a line for the first SAMPLED_ROWS only."""
+    added = local_rows(session, candidates.shape)
+    value = hash_columns(candidates.shape.names, "r")
+    row = read_row(
+        session.work,
+        f"SELECT system.main.count(*), coalesce(system.main.sum({value}), 0)::VARCHAR,"
+        f" coalesce(system.main.bit_xor({value}), 0)::VARCHAR FROM {added}",
+    )
+    assert row is not None
+    relation = _note_sample(session, candidates, after=_first_ids(session.work, added))
+    return _lone_diff(candidates, relation, inserted=int(row[0]), added_sum=int(row[1]), added_xor=int(row[2]))
+
+
+def local_rows(session: Session, shape: TableShape) -> str:
+    """The rows that the open transaction has added to the table, as a relation named `r` on `work`."""
+    return f"(SELECT rowid, * FROM {qualify(session.catalog, shape.table)} WHERE rowid >= {LOCAL_ROW_ID}) AS r"
+
+
+def _first_ids(connection: duckdb.DuckDBPyConnection, relation: str) -> list[int]:
+    rows = connection.execute(f"SELECT rowid FROM {relation} LIMIT {SAMPLED_ROWS}").fetchall()
+    return [int(row[0]) for row in rows]
+
+
+def _note_sample(
+    session: Session, candidates: Candidates, *, before: Sequence[int] = (), after: Sequence[int] = ()
+) -> str:
     name = f"__steward_diff_{candidates.number}"
     session.work.execute(
-        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT unnest($1::BIGINT[]) AS before_rid,"
-        " NULL::BIGINT AS after_rid, NULL::UBIGINT AS before_hash, NULL::UBIGINT AS after_hash, NULL AS before_image,"
-        " NULL AS after_image",
-        [[row[0] for row in first]],
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT unnest($1::BIGINT[]) AS before_rid, NULL::BIGINT AS after_rid"
+        " UNION ALL SELECT NULL, unnest($2::BIGINT[])",
+        [list(before), list(after)],
     )
+    return f"temp.main.{name}"
+
+
+def _lone_diff(
+    candidates: Candidates,
+    relation: str,
+    *,
+    inserted: int = 0,
+    deleted: int = 0,
+    removed_sum: int = 0,
+    removed_xor: int = 0,
+    added_sum: int = 0,
+    added_xor: int = 0,
+) -> RowDiff:
     return RowDiff(
-        shape=shape,
+        shape=candidates.shape,
         number=candidates.number,
-        inserted=0,
+        inserted=inserted,
         updated=0,
-        deleted=base.row_count,
-        removed_sum=int(base.hash_sum),
-        removed_xor=int(base.hash_xor),
-        added_sum=0,
-        added_xor=0,
+        deleted=deleted,
+        removed_sum=removed_sum,
+        removed_xor=removed_xor,
+        added_sum=added_sum,
+        added_xor=added_xor,
         set_columns=(),
         image_columns=(),
-        relation=f"temp.main.{name}",
+        relation=relation,
         noted=candidates.relation,
+        is_sample=True,
     )
 
 

@@ -23,7 +23,14 @@ from datasteward.changes.narrowing import Narrowing, narrow
 from datasteward.changes.prints import print_files, print_object
 from datasteward.changes.record import UndoRecord
 from datasteward.changes.restore import narrow_by_record, refuse_if_built_upon, restore, restored_files
-from datasteward.changes.rowdiff import Candidates, RowDiff, compare_rows, note_candidates, take_all_rows
+from datasteward.changes.rowdiff import (
+    Candidates,
+    RowDiff,
+    compare_rows,
+    count_added_rows,
+    note_candidates,
+    take_all_rows,
+)
 from datasteward.changes.rows import read_number
 from datasteward.changes.session import VOLATILE_DEFAULT, Session
 from datasteward.errors import ToolError
@@ -114,7 +121,7 @@ def carry_out(
     candidates = [_note(session, work, shapes[t], i, len(targets)) for i, t in enumerate(targets)]
     session.work.execute("BEGIN TRANSACTION")
     started = time.perf_counter()
-    matched, files = _run(session, work, staging, prepared_files)
+    matched, files = _run(session, work, staging, prepared_files, candidates)
     seconds = time.perf_counter() - started
     later = read_catalog(session.work, session.catalog) if work.changes_catalog else earlier
     shapes_after, objects_after = later.tables, later.objects
@@ -212,11 +219,15 @@ def _note(session: Session, work: Work, shape: TableShape, number: int, targets:
 
 
 def _run(
-    session: Session, work: Work, staging: Path, prepared: tuple[FileEffect, ...] | None
+    session: Session,
+    work: Work,
+    staging: Path,
+    prepared: tuple[FileEffect, ...] | None,
+    candidates: Sequence[Candidates],
 ) -> tuple[dict[tuple[str, str], int], tuple[FileEffect, ...]]:
     matched: dict[tuple[str, str], int] = {}
     if work.record is not None:
-        restore(session, work.record)
+        restore(session, work.record, {c.shape.table: c.relation for c in candidates})
         return matched, prepared if prepared is not None else restored_files(work.record, staging)
     files: list[FileEffect] = list(prepared or ())
     values = bind(work.parameters)
@@ -323,6 +334,8 @@ def _measure_table(
     else:
         if noted.takes_all:
             diff = take_all_rows(session, noted, before_print)
+        elif noted.only_adds:
+            diff = count_added_rows(session, noted)
         else:
             diff = compare_rows(session, noted, only_updates=work.only_updates)
         diff = _recheck(session, noted, diff, matched, work)
