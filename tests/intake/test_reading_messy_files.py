@@ -228,3 +228,18 @@ def test_a_last_row_labelled_by_one_word_stays_a_row_and_a_sentence_below_does_n
         path = tmp_path / f"{footer}{len(last)}.csv"
         path.write_text(table + last + "\n")
         assert len(inspect_file(path).layout.footer) == footer, last
+
+
+@pytest.mark.parametrize("size", [100_000, 1_500_000, 5_000_000])
+@pytest.mark.parametrize("cell", ["x", "x, y "], ids=["bare", "quoted"])
+def test_a_huge_first_cell_raises_no_doubt_about_the_header(cell: str, size: int, tmp_path: Path) -> None:
+    text = cell * (size // len(cell))
+    path = put(tmp_path, "huge.csv", f'id,text\n1,{text if cell == "x" else chr(34) + text + chr(34)}\n2,"a"\n')
+    plan, names, rows = read(path)
+    assert (names, rows, plan.told) == (["id", "text"], [(1, text), (2, "a")], ())
+
+
+def test_a_cell_of_thousands_of_lines_is_one_cell(tmp_path: Path) -> None:
+    text = "line of a log\n" * 3_000
+    _, _, rows = read(put(tmp_path, "logs.csv", f'id,text\n1,"{text}"\n2,short\n'))
+    assert rows == [(1, text), (2, "short")]

@@ -4,6 +4,7 @@ import io
 import re
 from collections import Counter
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from datasteward.errors import ToolError
@@ -31,10 +32,13 @@ from datasteward.intake.model import (
     Part,
     SourceColumn,
 )
-from datasteward.intake.records import Record
+from datasteward.intake.records import Record, RecordReader
 
 SAMPLE_BYTES = 65_536
 WHOLE_FILE_BYTES = 1_048_576
+_MOST_SAMPLE_BYTES = 64 * WHOLE_FILE_BYTES
+_FEW_LINES = 10
+_HUGE_LINE = 50_000
 _EXCEL = frozenset({".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"})
 _BREAKS = re.compile(r"\r\n|\n|\r")
 _KEPT = 512
@@ -147,11 +151,9 @@ def _inspect_delimited(base: Intake, head: bytes) -> Intake:
     is_free = o == Overrides(look=o.look, all_text=o.all_text, part=o.part)
     if is_free and (plain := _try_plain(base, head)):
         return plain
-    with open_plain(base.path, base.compression, base.part) as stream:
-        sample = stream.read(WHOLE_FILE_BYTES + 1)
-    is_whole = len(sample) <= WHOLE_FILE_BYTES
+    sample, is_whole = _read_sample(base)
     encoding = Encoding(name=o.encoding, confidence=1.0) if o.encoding else guess_encoding(sample)
-    text = decode_sample(sample[:WHOLE_FILE_BYTES], encoding)
+    text = decode_sample(sample, encoding)
     if not is_whole:
         text = text[: text.rfind("\n") + 1] or text
     newlines = find_newlines(text)
@@ -161,6 +163,17 @@ def _inspect_delimited(base: Intake, head: bytes) -> Intake:
         whole_lines = Dialect(delimiter=absent_delimiter(lines), quote='"', escape='"')
         sniffed = sniff_dialect(_spread(lines), newlines, whole_lines)
     return _lay_out(base, encoding, newlines, lines, sniffed, is_whole)
+
+
+def _read_sample(base: Intake) -> tuple[bytes, bool]:
+    """The first MiB of the text, more where huge cells leave it few lines, and whether that is all of it."""
+    with open_plain(base.path, base.compression, base.part) as stream:
+        sample = stream.read(WHOLE_FILE_BYTES + 1)
+        size = WHOLE_FILE_BYTES
+        while size < len(sample) and size < _MOST_SAMPLE_BYTES and sample.count(b"\n") < _FEW_LINES:
+            size *= 4
+            sample += stream.read(size + 1 - len(sample))
+    return sample[:size], len(sample) <= size
 
 
 def _is_one_column(sniffed: Sniffed) -> bool:
@@ -187,7 +200,8 @@ def _fixed_dialect(o: Overrides) -> Dialect | None:
 
 
 def _spread(lines: list[str]) -> list[str]:
-    """The first lines, and some from the middle when there are many; a few more when most are blank."""
+    """The first lines, and some from the middle when there are many; no huge ones, which would take long to cut."""
+    lines = [line for line in lines if len(line) < _HUGE_LINE] or lines
     if len(lines) <= 150:
         return lines
     middle = len(lines) // 2
@@ -212,13 +226,12 @@ def _try_plain(base: Intake, head: bytes) -> Intake | None:
     dialect = sniff_plain(text)
     if dialect is None:
         return None
-    lines = split_lines(text, newlines)
-    sniffed = sniff_dialect(lines[:60], newlines, dialect)
-    if any(r.flaw for r in sniffed.records):
+    records = list(islice(RecordReader(dialect).read(split_lines(text, newlines)), 60))
+    if any(r.flaw for r in records):
         return None
-    table = find_table(sniffed.records)
-    is_odd = table.start or table.header_doubt or table.header_rows != 1 or table.end != len(sniffed.records)
-    header = sniffed.records[0].fields
+    table = find_table(records)
+    is_odd = table.start or table.header_doubt or table.header_rows != 1 or table.end != len(records)
+    header = records[0].fields
     if is_odd or not _has_plain_tail(base, dialect, table.width, is_whole) or not all(h.strip() for h in header):
         return None
     names, labels = name_columns([header], table.width)
@@ -247,8 +260,6 @@ def _has_plain_tail(base: Intake, dialect: Dialect, width: int, is_whole: bool) 
 def _lay_out(
     base: Intake, encoding: Encoding, newlines: Newlines, lines: list[str], sniffed: Sniffed, is_whole: bool
 ) -> Intake:
-    from datasteward.intake.records import RecordReader
-
     records = list(RecordReader(sniffed.dialect).read(lines))
     comment = _find_comment(records)
     kept = [r for r in records if not comment or not r.raw.startswith(comment)]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from datasteward.intake.model import Dialect
 
-MAX_LINES_PER_RECORD = 500
+MOST_LINES, FEWEST_LINES = 10_000, 500
+"""How many lines a record may have: fewer after each quote that turned out never to close, as in files full of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class RecordReader:
     def __init__(self, dialect: Dialect, *, width: int = 0) -> None:
         self.dialect = dialect
         self.width = width
+        self._most_lines = MOST_LINES
         self._special = {c for c in (dialect.quote, dialect.escape) if c}
         self._split = re.compile(r"\s{2,}").split if dialect.delimiter == "  " else None
         quote, escape, delimiter = (re.escape(x) for x in (dialect.quote, dialect.escape, dialect.delimiter))
@@ -79,12 +81,16 @@ class RecordReader:
 
     def _join(self, taken: list[str], source: Iterator[str], waiting: deque[str], number: int) -> Record:
         """A record over several lines; when it does not end well, its first line alone and the rest put back."""
-        while len(taken) < MAX_LINES_PER_RECORD:
+        closes_in_pairs = self.dialect.escape in ("", self.dialect.quote)
+        quotes = taken[0].count(self.dialect.quote)
+        while len(taken) < self._most_lines:
             line = waiting.popleft() if waiting else next(source, None)
             if line is None:
                 break
             taken.append(line)
-            if self.dialect.quote not in line:
+            found = line.count(self.dialect.quote)
+            quotes += found
+            if not found or (closes_in_pairs and quotes % 2):
                 continue
             text = "".join(taken).rstrip("\r\n")
             cut = self._cut(text)
@@ -93,6 +99,7 @@ class RecordReader:
             if not cut.has_stray_quote and self._has_width(cut.fields):
                 return Record(number, cut.fields, text)
             break
+        self._most_lines = max(FEWEST_LINES, self._most_lines // 2)
         waiting.extendleft(reversed(taken[1:]))
         del taken[1:]
         text = taken[0].rstrip("\r\n")
