@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import tempfile
 from pathlib import Path
 
@@ -109,6 +110,8 @@ class Changes(RuleBasedStateMachine):
         self.workspace = ChangesWorkspace(Path(self.folder.name)).make(TABLES)
         self.waiting: dict[str, str] = {}
         self.applied: list[tuple[str, dict[str, tuple[object, ...]]]] = []
+        self.stands: dict[str, bool] = {}
+        self.undoes: dict[str, str] = {}
         self.expected = self.workspace.fingerprint()
 
     def teardown(self) -> None:
@@ -143,14 +146,20 @@ class Changes(RuleBasedStateMachine):
         assert done.status == "applied"
         self.expected = self.workspace.fingerprint()
         if done.undo_of:
-            change_before = next(f for c, f in self.applied if c == done.undo_of)
+            change_before = next(f for c, f in reversed(self.applied) if c == done.undo_of)
             assert done.proven
             now = self.workspace.tables()
             touched = [t.table.label for t in done.preview.tables]
             assert {t: now.get(t) for t in touched} == {t: change_before.get(t) for t in touched}
-            self.applied = [(c, f) for c, f in self.applied if c != done.undo_of]
-        else:
-            self.applied.append((change, before))
+            self.undoes[change] = done.undo_of
+            self.take_back(done.undo_of, stands=False)
+        self.applied.append((change, before))
+        self.stands[change] = True
+
+    def take_back(self, change: str, *, stands: bool) -> None:
+        self.stands[change] = stands
+        if change in self.undoes:
+            self.take_back(self.undoes[change], stands=not stands)
 
     @precondition(lambda self: self.waiting)
     @rule(choice=st.randoms(use_true_random=False))
@@ -167,6 +176,12 @@ class Changes(RuleBasedStateMachine):
             report = asyncio.run(self.workspace.service().propose_undo(change, requested_by="t"))
         except ToolError as error:
             assert error.code == "conflict", error
+            if "later changes" in error.message:
+                named = re.findall(r"c\d+", str(error.hint))
+                assert named[-1] == change
+                assert all(self.stands[c] and c not in self.undoes for c in named[:-1]), error
+            elif "already taken back" in error.message:
+                assert not self.stands[change]
             return
         self.waiting[report.change] = report.digest
 

@@ -61,6 +61,22 @@ async def test_an_undo_can_itself_be_taken_back(workspace: ChangesWorkspace) -> 
     assert (await service.status(report.change)).undone_by is None
 
 
+async def test_what_is_taken_back_again_after_a_redo_stands_in_nobodys_way(workspace: ChangesWorkspace) -> None:
+    service, before = workspace.service(), workspace.fingerprint()
+    first = await service.propose("UPDATE orders SET status = 'x' WHERE customer = 1", requested_by="t")
+    await approve(service, first.change)
+    last = (await service.propose(UPDATE, requested_by="t")).change
+    await approve(service, last)
+    second = last
+    for _ in range(3):
+        last = (await service.propose_undo(last, requested_by="t")).change
+        await approve(service, last)
+    assert (await service.status(second)).undone_by is not None
+    undo = await service.propose_undo(first.change, requested_by="t")
+    assert await approve(service, undo.change) == "applied"
+    assert workspace.fingerprint() == before
+
+
 async def test_a_rejection_reaches_the_proposer_with_its_comment(workspace: ChangesWorkspace) -> None:
     service = workspace.service()
     report = await service.propose(UPDATE, requested_by="t")

@@ -328,12 +328,16 @@ class Moves:
         )
         row = self.connection.execute("SELECT undo_of FROM changes WHERE number = ?", (number,)).fetchone()
         if row[0] is not None:
-            self.connection.execute("UPDATE changes SET undone_by = ? WHERE number = ?", (number, row[0]))
-            self.connection.execute(
-                "UPDATE changes SET undone_by = NULL WHERE number ="
-                " (SELECT undo_of FROM changes WHERE number = ? AND undo_of IS NOT NULL)",
-                (row[0],),
-            )
+            self._take_back(int(row[0]), number)
+
+    def _take_back(self, number: int, by: int | None) -> None:
+        """Record that a change no longer stands, or does again; what it took back itself is then the other way round."""
+        target: int | None = number
+        while target is not None:
+            self.connection.execute("UPDATE changes SET undone_by = ? WHERE number = ?", (by, target))
+            by = target if by is None else None
+            row = self.connection.execute("SELECT undo_of FROM changes WHERE number = ?", (target,)).fetchone()
+            target = row[0]
 
     def settle_other(
         self, number: int, attempt: str, status: ChangeStatus, message: str, *, keeps_claim: bool = False
