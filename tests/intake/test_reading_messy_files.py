@@ -85,6 +85,16 @@ def test_a_type_is_never_chosen_that_changes_what_is_written(cell: str, tmp_path
     assert {str(r[1]) for r in rows} == {cell}
 
 
+@pytest.mark.parametrize(
+    ("values", "is_told"), [(["1.250", "12.500", "300"], True), (["1.250", "0.125", "2.500"], False), (["1.5"], False)]
+)
+@pytest.mark.parametrize("rows", [12, 30_000], ids=["converted", "direct"])
+def test_points_that_may_part_thousands_are_told(values: list[str], is_told: bool, rows: int, tmp_path: Path) -> None:
+    text = "id;umsatz;wort\n" + "".join(f"{n};{values[n % len(values)]};a b\n" for n in range(rows))
+    plan, _, _ = read(put(tmp_path, "points.csv", text))
+    assert any("may mean 1" in t for t in plan.told) == is_told
+
+
 def test_numbers_dates_and_booleans_get_their_types(tmp_path: Path) -> None:
     text = "n,x,d,t,b\n" + "".join(
         f"{i},{i}.5,2024-01-{i + 1:02d},2024-01-01 10:00:{i:02d},{'true' if i % 2 else 'false'}\n" for i in range(20)

@@ -77,6 +77,31 @@ def guard_types(
     return ["VARCHAR" if i in unsafe else t for i, t in enumerate(types)]
 
 
+def tell_points(
+    connection: duckdb.DuckDBPyConnection, text_relation: str, columns: Sequence[SourceColumn]
+) -> tuple[str, ...]:
+    """The columns read as decimals whose first rows could all be thousands parted by a point, as in 1.250, in sentences.
+
+    To be asked where the file is one of those that write decimals with a comma, as a semicolon for delimiter suggests.
+    """
+    doubles = [quote_name(c.name) for c in columns if c.type == "DOUBLE"]
+    if not doubles:
+        return ()
+    thousands = "'-?[1-9][0-9]{0,2}[.][0-9]{3}'"
+    checks = ", ".join(
+        f"CASE WHEN bool_and(regexp_full_match(trim({n}), '-?[0-9]{{1,3}}|' || {thousands}))"
+        f" THEN any_value({n}) FILTER (regexp_full_match(trim({n}), {thousands})) END"
+        for n in doubles
+    )
+    query = f"SELECT {checks} FROM (SELECT {', '.join(doubles)} FROM {text_relation} LIMIT {_GUARD_ROWS})"
+    row = connection.cursor().execute(query).fetchone() or ()
+    return tuple(
+        f"{name}: {example} may mean {str(example).strip().replace('.', '')}; points were read as decimal points."
+        for name, example in zip(doubles, row, strict=True)
+        if example is not None
+    )
+
+
 def decide_columns(
     connection: duckdb.DuckDBPyConnection, text_relation: str, names: Sequence[str], labels: Sequence[str]
 ) -> tuple[SourceColumn, ...]:

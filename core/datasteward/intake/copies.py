@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 from pydantic import TypeAdapter, ValidationError
 
-from datasteward.intake.column_types import decide_columns, typed_expression
+from datasteward.intake.column_types import decide_columns, tell_points, typed_expression
 from datasteward.intake.convert import Converted
 from datasteward.intake.model import Intake, Quarantine, ReadPlan, ReasonCount, SourceColumn
 from datasteward.intake.sql_text import quote_name, quote_path
@@ -61,14 +61,16 @@ def plan_text_copy(
     else:
         columns = decide_columns(connection, text, converted.names, converted.labels)
     typed = ", ".join(typed_expression(c) for c in columns)
+    told = (*intake.doubts, *converted.told, *_tell(converted, columns))
+    if intake.dialect is not None and intake.dialect.delimiter == ";":
+        told += tell_points(connection, text, columns)
     files = [folder / "table.parquet"]
     quarantine = quarantine_of(converted.reasons, folder) if converted.reasons else None
     if quarantine:
         files.append(quarantine.path)
     return ReadPlan(
         kind="converted", table_sql=f"(SELECT {typed} FROM read_parquet({quote_path(files[0])}))", files=tuple(files),
-        columns=columns, rows=converted.rows, mended=converted.mended, quarantine=quarantine,
-        told=intake.doubts + converted.told + _tell(converted, columns),
+        columns=columns, rows=converted.rows, mended=converted.mended, quarantine=quarantine, told=told,
     )  # fmt: skip
 
 

@@ -71,18 +71,14 @@ class Layout:
 class SourceColumn:
     """A column as it will be read.
 
-    `name` is unique and not empty, `label` what the file says; `type` the SQL type it is read with; `better_type` a
-    type hidden by text, with the reason in `note`; `null_spellings` words that stand for a missing value.
+    `name` is unique and not empty, `label` what the file says; `type` the SQL type it is read with; `null_spellings`
+    words that stand for a missing value. Numbers and dates that hide in text are the profile's to tell.
     """
 
     name: str
     label: str
     type: str
-    better_type: str | None = None
     null_spellings: tuple[str, ...] = ()
-    number_style: Literal["plain", "comma_thousands", "point_thousands", "decimal_comma", "space_thousands"] = "plain"
-    date_formats: tuple[str, ...] = ()
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from datasteward.errors import ToolError
-from datasteward.intake.column_types import decide_columns, guard_types, sniff_types, typed_expression
+from datasteward.intake.column_types import decide_columns, guard_types, sniff_types, tell_points, typed_expression
 from datasteward.intake.convert import Converted, convert_delimited, convert_sheet, convert_sqlite
 from datasteward.intake.copies import keep_copy, load_copy, plan_text_copy
 from datasteward.intake.json_plan import plan_json
@@ -121,11 +121,15 @@ def _plan_delimited(connection: duckdb.DuckDBPyConnection, intake: Intake) -> Re
     if intake.overrides.look == "all":
         columns = decide_columns(connection, text_relation, names, [c.label for c in intake.columns])
         typed = ", ".join(typed_expression(c) for c in columns)
-        return _direct(intake, f"(SELECT {typed} FROM {text_relation})", columns)
-    types = sniff_types(connection, csv_arguments(intake, None), names)
-    types = guard_types(connection, text_relation, names, types)
-    columns = tuple(replace(c, type=t) for c, t in zip(intake.columns, types, strict=True))
-    return _direct(intake, f"read_csv({csv_arguments(intake, columns)})", columns)
+        plan = _direct(intake, f"(SELECT {typed} FROM {text_relation})", columns)
+    else:
+        types = sniff_types(connection, csv_arguments(intake, None), names)
+        types = guard_types(connection, text_relation, names, types)
+        columns = tuple(replace(c, type=t) for c, t in zip(intake.columns, types, strict=True))
+        plan = _direct(intake, f"read_csv({csv_arguments(intake, columns)})", columns)
+    if intake.dialect is None or intake.dialect.delimiter != ";":
+        return plan
+    return replace(plan, told=(*plan.told, *tell_points(connection, text_relation, columns)))
 
 
 def _convert(connection: duckdb.DuckDBPyConnection, intake: Intake, folder: Path, limit: BadRowLimit) -> ReadPlan:
