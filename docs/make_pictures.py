@@ -28,7 +28,7 @@ from datasteward_cli.changes_host import open_changes
 from datasteward_cli.composition import open_tools
 from datasteward_tui.app import StewardApp
 from datasteward_tui.plan_screen import PlanScreen
-from datasteward_tui.ports import ChatProvider, Mode, Providers
+from datasteward_tui.ports import ChatProvider, Providers, RunChoice
 
 PICTURES = Path(__file__).parent / "pictures"
 WAIT_SECONDS = 60.0
@@ -96,14 +96,14 @@ def make_app(workspace: Workspace) -> StewardApp:
     """The app on the shop with everything a composition root hands over."""
     holder: list[StewardApp] = []
 
-    async def make_agent(session: Session, mode: Mode, person: Person) -> Agent:
+    async def make_agent(session: Session, choice: RunChoice, person: Person) -> Agent:
         tools = await holder[0].link._held.get()
         toolset = CallerToolset(tools, Caller(front_end="agent", name="scripted"))
         return Agent(
             model=ScriptedModel(Script.model_validate({"turns": TURNS})),
             toolset=toolset,
             session=session,
-            options=AgentOptions(gate=CallGate(mode=mode), on_waiting="wait"),
+            options=AgentOptions(gate=CallGate(mode=choice.mode), on_waiting="wait"),
             person=person,
             evidence=ToolsetEvidence(toolset),
         )

@@ -3,6 +3,7 @@
 Nothing here approves on its own. `desk.approve` is only called for ids that a person gave on the command line.
 """
 
+from datasteward.changes.stopping import asks_to_stop
 from datasteward.errors import ToolError
 from datasteward_agent.conversation import say
 from datasteward_agent.events import ApprovalDecided, ApprovalRequested, Noticed, PlanDecided, UserSaid
@@ -15,6 +16,8 @@ from datasteward_prompts.loading import load_prompt, render_prompt
 
 WAIT_STEP_SECONDS = 30.0
 _REFUSED = frozenset({"rejected", "denied", "expired"})
+_FOLLOWED = frozenset({"replaced", "moved"})
+"""What ends with another proposal in its place, measured anew and to be decided on."""
 
 
 async def handle_proposal(context: RunContext, tool: str, call_id: str, proposal: Proposal) -> str:
@@ -38,7 +41,7 @@ async def handle_proposal(context: RunContext, tool: str, call_id: str, proposal
         return await _finish(context, tool, call_id, state, "plan")
     match context.options.on_waiting:
         case "wait" if context.desk is not None:
-            state = await _wait(context.desk, proposal.proposal_id)
+            state = await _wait(context, tool, call_id, proposal.proposal_id)
             return await _finish(context, tool, call_id, state, "desk")
         case "deny":
             return await _give_up(context, tool, call_id, proposal.proposal_id)
@@ -65,7 +68,8 @@ async def settle_waiting(context: RunContext, approvals: tuple[str, ...], *, has
     changes, and stands in the place of a plan's approval.
     """
     told: list[str] = []
-    for proposal_id in tuple(context.session.state.waiting):
+    open_changes = list(context.session.state.waiting)
+    for proposal_id in open_changes:
         state = await _grant_by_digest(context, await _look(context, proposal_id, approvals))
         if state.status == "approved" and context.desk is not None:
             context.emit(ApprovalDecided(proposal_id=proposal_id, status="approved", comment=state.comment))
@@ -77,6 +81,9 @@ async def settle_waiting(context: RunContext, approvals: tuple[str, ...], *, has
         if state.status in _REFUSED:
             context.denied.append(f"{proposal_id}: {state.status}")
         told.append(_tell(context, state))
+        if state.successor is not None and state.status in _FOLLOWED:
+            _follow(context, state, tool="", call_id="")
+            open_changes.append(state.successor)
     told.extend(_settle_plan(context, approvals, has_prompt=has_prompt))
     if told:
         context.emit(UserSaid(message=say("\n\n".join(told), "harness")))
@@ -112,7 +119,7 @@ async def _look(context: RunContext, proposal_id: str, approvals: tuple[str, ...
         if proposal_id in approvals:
             return await context.desk.approve(proposal_id, "approved with steward run --approve")
         if context.options.on_waiting == "wait":
-            return await _wait(context.desk, proposal_id)
+            return await _wait_for(context.desk, proposal_id)
         return await context.desk.look(proposal_id)
     except ToolError as error:
         if error.code == "not_found":
@@ -128,7 +135,24 @@ async def _grant_by_digest(context: RunContext, state: ProposalState) -> Proposa
     return await context.desk.grant(state.proposal_id, plan)
 
 
-async def _wait(desk: ApprovalDesk, proposal_id: str) -> ProposalState:
+async def _wait(context: RunContext, tool: str, call_id: str, proposal_id: str) -> ProposalState:
+    """The decision on the proposal, or on the one that a person's edit or a moved table put in its place."""
+    assert context.desk is not None
+    state = await _wait_for(context.desk, proposal_id)
+    while state.successor is not None and state.status in _FOLLOWED:
+        context.emit(ApprovalDecided(proposal_id=state.proposal_id, status=state.status, comment=state.comment))
+        _follow(context, state, tool=tool, call_id=call_id)
+        state = await _wait_for(context.desk, state.successor)
+    return state
+
+
+def _follow(context: RunContext, state: ProposalState, *, tool: str, call_id: str) -> None:
+    assert state.successor is not None
+    summary = f"It takes the place of {state.proposal_id}, which was {state.status}."
+    context.emit(ApprovalRequested(proposal_id=state.successor, call_id=call_id, tool=tool, summary=summary))
+
+
+async def _wait_for(desk: ApprovalDesk, proposal_id: str) -> ProposalState:
     while True:
         state = await desk.wait(proposal_id, WAIT_STEP_SECONDS)
         if state.status != "waiting":
@@ -178,6 +202,8 @@ async def _give_up(context: RunContext, tool: str, call_id: str, proposal_id: st
 def _note_settled(context: RunContext, tool: str, call_id: str, proposal_id: str, status: str, comment: str) -> str:
     if status in _REFUSED:
         context.deny(call_id, tool, f"{proposal_id} was {status}", f"{tool}:{proposal_id}")
+        if asks_to_stop(comment):
+            context.stop = RunStop("denied", comment)
     elif status in ("failed", "moved", "unknown"):
         context.failed_tools[tool] = status
     elif status == "applied":

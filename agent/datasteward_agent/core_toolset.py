@@ -123,6 +123,7 @@ class ToolsetDesk:
             status=status,
             comment=str(answer.structured.get("comment") or ""),
             text=answer.text,
+            successor=str(answer.structured["next_change"]) if answer.structured.get("next_change") else None,
         )
 
 

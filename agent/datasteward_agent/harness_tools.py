@@ -28,7 +28,8 @@ HARNESS_TOOLS: tuple[ToolDefinition, ...] = (
         name=SUBMIT_PLAN,
         description=(
             "Hand in a plan for the person to review, edit and approve. Name for every step the datasets it reads and "
-            "writes, and by what kinds of statement: approval grants one such change a step. Use it in mode plan, and before work of several changes."
+            "writes, and the exact SQL of its change, or by what kinds of statement: approval grants one such change a "
+            "step. Use it in mode plan, and before work of several changes."
         ),
         input_schema={
             "type": "object",
@@ -48,6 +49,7 @@ HARNESS_TOOLS: tuple[ToolDefinition, ...] = (
                             "reads": _STRINGS,
                             "writes": _STRINGS,
                             "kinds": {**_STRINGS, "description": "insert, update, delete, merge, create_table_as, ..."},
+                            "sql": {"type": "string", "description": "of the step's change, as you will propose it"},
                             "why": {"type": "string"},
                             "expected": {"type": "string", "description": "rows, columns or figures expected"},
                         },

@@ -10,10 +10,11 @@ from datasteward_agent.conversation import Shape
 
 
 class PlanStep(Shape):
-    """One step: the datasets it reads and writes, why, and the effect that is expected.
+    """One step: the datasets it reads and writes, why, the effect that is expected, and its SQL where it is known.
 
-    Approved by a person, a step grants one change: of the statement `kinds` named and to nothing but `writes`, or the
-    change whose digest is among `digests`. A step that names neither kinds nor digests grants nothing.
+    Approved by a person, a step grants one change to nothing but `writes`: of exactly its `sql` when it has one, else
+    of the statement `kinds` named; or the change whose digest is among `digests`. A step that names none of these, or
+    that the person wants to be asked about, grants nothing.
     """
 
     title: str = Field(min_length=1, max_length=200)
@@ -23,6 +24,9 @@ class PlanStep(Shape):
     digests: tuple[str, ...] = ()
     why: str = ""
     expected: str = ""
+    sql: str = ""
+    asks: bool = False
+    """The person approved the step and wants to see its change before it is applied."""
 
 
 class Plan(Shape):
@@ -48,8 +52,10 @@ class Plan(Shape):
                 f"change with digest {', '.join(step.digests)}" if step.digests else "",
                 f"expected: {step.expected}" if step.expected else "",
                 f"why: {step.why}" if step.why else "",
+                "its change is asked for" if step.asks else "",
             ]
             lines.append(f"{number}. {step.title} ({'; '.join(f for f in facts if f)})")
+            lines += [f"   {line}" for line in step.sql.strip().splitlines()]
         return "\n".join(lines)
 
 
@@ -79,11 +85,15 @@ def has_digests(plan: Plan) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredWork:
-    """What a waiting change was measured to do: `writes` are the tables, views and other objects it touches."""
+    """What a waiting change was measured to do: `writes` are the tables, views and other objects it touches.
+
+    `sql` is its statements, joined by `;` and a line end.
+    """
 
     digest: str
     kinds: tuple[str, ...]
     writes: tuple[str, ...]
+    sql: str = ""
     writes_files: bool
     breaks_checks: bool
     is_reversible: bool
@@ -97,20 +107,26 @@ def find_granting_step(plan: Plan, work: MeasuredWork, spent: frozenset[int] = f
     if not work.is_reversible or work.breaks_checks:
         return None
     for index, step in enumerate(plan.steps):
-        if index not in spent and (work.digest in step.digests or _covers(step, work)):
+        if index not in spent and not step.asks and (work.digest in step.digests or _covers(step, work)):
             return index
     return None
 
 
 def _covers(step: PlanStep, work: MeasuredWork) -> bool:
     named, kinds = {fold_name(w) for w in step.writes}, {k.strip().lower() for k in step.kinds}
+    is_meant = fold_sql(step.sql) == fold_sql(work.sql) if step.sql.strip() else kinds.issuperset(work.kinds)
     return (
-        bool(work.writes)
+        is_meant
+        and bool(work.writes)
         and bool(work.kinds)
         and not work.writes_files
         and named.issuperset(map(fold_name, work.writes))
-        and kinds.issuperset(work.kinds)
     )
+
+
+def fold_sql(sql: str) -> str:
+    """SQL for comparing: only line ends and what stands around the text make no difference."""
+    return sql.replace("\r\n", "\n").strip().rstrip(";").rstrip()
 
 
 def parse_plan(text: str, origin: str) -> Plan:

@@ -62,12 +62,13 @@ ProposalStatus = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposalState:
-    """Where a proposal stands, with the decider's comment and a text for the model."""
+    """Where a proposal stands, with the decider's comment, a text for the model, and what took its place."""
 
     proposal_id: str
     status: ProposalStatus
     comment: str = ""
     text: str = ""
+    successor: str | None = None
 
 
 class ApprovalDesk(Protocol):

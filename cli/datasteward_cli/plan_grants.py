@@ -4,7 +4,7 @@ import contextlib
 import getpass
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -34,9 +34,12 @@ class PlanGrant:
     by: str
     since: float
     key: "Ed25519PrivateKey | None" = None
+    requested_by: str = REQUESTED_BY
     spent: set[int] = field(default_factory=set)
 
-    async def approve(self, service: "ChangeService", change: str, plan: Plan) -> None:
+    async def approve(
+        self, service: "ChangeService", change: str, plan: Plan, channel: Literal["headless", "app"] = "headless"
+    ) -> None:
         """Approve and apply the change if a step of the plan still grants it; anything else is left waiting."""
         if not _is_same(plan, self.plan):
             return
@@ -49,7 +52,7 @@ class PlanGrant:
             change,
             digest=row.summary.digest,
             by=self.by,
-            channel="headless",
+            channel=channel,
             comment=f"granted by plan {plan.plan_id}, step {step + 1}, approved at the terminal",
             key=self.key,
         )
@@ -60,7 +63,7 @@ class PlanGrant:
         step = find_granting_step(self.plan, measure_work(row), frozenset(self.spent))
         if step is None or row.summary.digest in self.plan.steps[step].digests:
             return step
-        is_of_this_run = row.proposal.requested_by == REQUESTED_BY and row.summary.created_at >= self.since
+        is_of_this_run = row.proposal.requested_by == self.requested_by and row.summary.created_at >= self.since
         return step if is_of_this_run else None
 
 
@@ -74,6 +77,7 @@ def measure_work(row: "ChangeRow") -> MeasuredWork:
         digest=row.summary.digest,
         kinds=("undo",) if proposal.undo else tuple(dict.fromkeys(s.kind for s in proposal.statements)),
         writes=tuple(dict.fromkeys(touched)),
+        sql=";\n".join(s.sql for s in proposal.statements),
         writes_files=bool(preview.files) or any(s.target_file for s in proposal.statements),
         breaks_checks=bool(preview.checks),
         is_reversible=preview.is_reversible,
@@ -116,8 +120,15 @@ def render_grants(plan: Plan) -> str:
 
 
 def _grants_of(step: PlanStep) -> list[str]:
+    from datasteward.changes.render import make_safe
+
     grants = [f"GRANTS the change with digest {_line(d)}" for d in step.digests]
-    if step.kinds and step.writes:
+    if step.asks:
+        return ["its change will be asked for"]
+    if step.sql.strip() and step.writes:
+        grants += [f"GRANTS one change of {_line(', '.join(step.writes))} by exactly this SQL:"]
+        grants += [f"  {make_safe(line)}" for line in step.sql.strip().splitlines()]
+    elif step.kinds and step.writes:
         grants.append(f"GRANTS one change by {_line(', '.join(step.kinds))} of {_line(', '.join(step.writes))}")
     elif step.writes:
         grants.append(f"writes {_line(', '.join(step.writes))}, by kinds it does not name: will be asked for")

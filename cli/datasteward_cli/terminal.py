@@ -1,8 +1,10 @@
 """`steward` without a command: the terminal app on this workspace's tools, inbox and, with a key, a model."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasteward.callers import Caller
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from datasteward_agent.agent import Agent
     from datasteward_agent.session_store import Session, SessionStore
     from datasteward_agent.toolset import Person
-    from datasteward_tui.ports import ApprovalDesk, ChatProvider, Mode
+    from datasteward_tui.ports import ApprovalDesk, ChatProvider, RunChoice, Workflow
 
 AGENT_NAME = "steward chat"
 KEY_VARIABLE = "ANTHROPIC_API_KEY"
@@ -31,7 +33,29 @@ def show_app(scope: Scope) -> None:
             f"The terminal app needs {error.name}, which is not installed.", hint="pip install 'datasteward[tui]'"
         ) from error
     parts = _Parts(scope)
-    run(scope.workspace, Providers(open_tools=parts.open_tools, open_desk=parts.open_desk, chat=parts.chat()))
+    providers = Providers(
+        open_tools=parts.open_tools,
+        open_desk=parts.open_desk,
+        chat=parts.chat(),
+        list_workflows=partial(_read_workflows, scope.workspace.root),
+        preferences_path=_preferences_path(),
+    )
+    run(scope.workspace, providers)
+
+
+def _read_workflows(root: Path) -> "Sequence[Workflow]":
+    from datasteward_cli.workflows import read_workflows
+
+    return read_workflows(root)
+
+
+def _preferences_path() -> Path | None:
+    """`datasteward/app.json` in the user's configuration folder; None when there is no home."""
+    folder = os.environ.get("XDG_CONFIG_HOME")
+    try:
+        return (Path(folder) if folder else Path.home() / ".config") / "datasteward" / "app.json"
+    except RuntimeError:
+        return None
 
 
 class _Parts:
@@ -64,10 +88,13 @@ class _Parts:
         """The model to talk to, or None without a key."""
         if not os.environ.get(KEY_VARIABLE):
             return None
-        from datasteward_agent.models.choosing import DEFAULT_MODEL
-        from datasteward_tui.ports import ChatProvider
+        from datasteward_agent.models.offers import offer_models
+        from datasteward_tui.ports import ChatProvider, ModelOffer
 
-        return ChatProvider(model=DEFAULT_MODEL, open_sessions=self._open_sessions, make_agent=self._make_agent)
+        offers = tuple(ModelOffer(name=o.name, about=o.about) for o in offer_models())
+        return ChatProvider(
+            model=offers[0].name, models=offers, open_sessions=self._open_sessions, make_agent=self._make_agent
+        )
 
     def _open_sessions(self) -> "SessionStore":
         from datasteward.state import StateDatabase
@@ -76,24 +103,26 @@ class _Parts:
         workspace = self._scope.workspace
         return SessionStore(workspace.state_folder / FOLDER_NAME, StateDatabase(workspace.state_path))
 
-    async def _make_agent(self, session: "Session", mode: "Mode", person: "Person") -> "Agent":
+    async def _make_agent(self, session: "Session", choice: "RunChoice", person: "Person") -> "Agent":
         import asyncio
 
         from datasteward_agent.agent import Agent
-        from datasteward_agent.core_toolset import CallerToolset, ToolsetDesk, ToolsetEvidence
-        from datasteward_agent.models.choosing import DEFAULT_MODEL, open_model
+        from datasteward_agent.core_toolset import CallerToolset, ToolsetEvidence
+        from datasteward_agent.models.choosing import open_model
         from datasteward_agent.rules import CallGate
         from datasteward_agent.run_context import AgentOptions
+        from datasteward_cli.chat_desk import ChatDesk, GrantingPerson
 
         if self._agent_tools is None:
             raise ConfigError("The workspace's tools are not open yet.", hint="Try again in a moment.")
         toolset = CallerToolset(self._agent_tools, Caller(front_end="agent", name=AGENT_NAME, is_model=True))
+        desk = ChatDesk(toolset, self._scope, f"agent:{AGENT_NAME}")
         return Agent(
-            model=await asyncio.to_thread(open_model, DEFAULT_MODEL),
+            model=await asyncio.to_thread(open_model, choice.model),
             toolset=toolset,
             session=session,
-            options=AgentOptions(gate=CallGate(mode=mode), on_waiting="wait"),
-            desk=ToolsetDesk(toolset),
-            person=person,
+            options=AgentOptions(gate=CallGate(mode=choice.mode), on_waiting="wait", effort=choice.effort),
+            desk=desk,
+            person=GrantingPerson(person, desk),
             evidence=ToolsetEvidence(toolset),
         )

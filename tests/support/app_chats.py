@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import Any
 
 from datasteward.callers import Caller
 from datasteward.state import StateDatabase
@@ -15,7 +16,7 @@ from datasteward_agent.run_context import AgentOptions
 from datasteward_agent.session_store import Session, SessionStore
 from datasteward_agent.toolset import EvidenceChecker, Person
 from datasteward_tui.app import StewardApp
-from datasteward_tui.ports import ChatProvider, Mode
+from datasteward_tui.ports import ChatProvider, RunChoice
 from tests.support.app_runs import make_app
 
 
@@ -40,17 +41,18 @@ def make_chat_app(
     *,
     evidence: EvidenceChecker | None = None,
     make_model: Callable[[], ScriptedModel] | None = None,
+    **parts: Any,
 ) -> StewardApp:
     """The app with a model; sessions are kept in the workspace."""
     holder: list[StewardApp] = []
 
-    async def make_agent(session: Session, mode: Mode, person: Person) -> Agent:
+    async def make_agent(session: Session, choice: RunChoice, person: Person) -> Agent:
         tools = await holder[0].link._held.get()
         return Agent(
             model=make_model() if make_model else model,
             toolset=CallerToolset(tools, Caller(front_end="agent", name="scripted")),
             session=session,
-            options=AgentOptions(gate=CallGate(mode=mode), on_waiting="wait"),
+            options=AgentOptions(gate=CallGate(mode=choice.mode), on_waiting="wait"),
             person=person,
             evidence=evidence,
         )
@@ -60,6 +62,8 @@ def make_chat_app(
 
     identity: ModelIdentity = model.identity
     holder.append(
-        make_app(folder, chat=ChatProvider(model=identity.name, open_sessions=open_sessions, make_agent=make_agent))
+        make_app(
+            folder, chat=ChatProvider(model=identity.name, open_sessions=open_sessions, make_agent=make_agent), **parts
+        )
     )
     return holder[0]

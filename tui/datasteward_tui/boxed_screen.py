@@ -45,8 +45,9 @@ class BoxedScreen(ModalScreen[T]):
         yield from ()
 
     def on_mount(self) -> None:
-        """Name the box."""
-        self.entitle(self.TITLE_WORDS)
+        """Name the box, where the screen has not."""
+        if self.TITLE_WORDS:
+            self.entitle(self.TITLE_WORDS)
 
     def entitle(self, words: str) -> None:
         """Another title; the words may come from anywhere."""

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from datasteward_tui.blocks import Block, PersonBlock
-from datasteward_tui.ports import MODES, ChatProvider, Mode
+from datasteward_tui.ports import MODES, ChatProvider, Mode, RunChoice
 
 if TYPE_CHECKING:
     from datasteward_agent.agent import Agent
+    from datasteward_agent.models.port import Effort
     from datasteward_agent.session_store import SearchHit, Session, SessionStore, SessionSummary
     from datasteward_agent.toolset import Person
     from datasteward_tui.event_blocks import ChatFacts, EventTeller, Stage
@@ -31,6 +32,8 @@ class Conversation:
         self._idle = asyncio.Event()
         self._idle.set()
         self.mode: Mode = "ask"
+        self.model = provider.model
+        self.effort: Effort | None = None
         self.is_running = False
         self.queue: list[PersonBlock] = []
 
@@ -58,13 +61,13 @@ class Conversation:
         self._idle.clear()
         self._is_stopping = False
         try:
-            await self._run(block.words)
+            await self._run(block.sent)
             while self.queue and not self._is_stopping:
                 following = self.queue.pop(0)
                 following.is_queued = False
                 following.touch()
                 self._stage.changed(following)
-                await self._run(following.words)
+                await self._run(following.sent)
         finally:
             self.is_running = False
             self._idle.set()
@@ -132,7 +135,8 @@ class Conversation:
             self._session = await asyncio.to_thread(store.create)
         if self._teller is None:
             self._teller = EventTeller(self._stage, self._on_facts)
-        agent = await self._provider.make_agent(self._session, self.mode, self._person)
+        choice = RunChoice(mode=self.mode, model=self.model, effort=self.effort)
+        agent = await self._provider.make_agent(self._session, choice, self._person)
         self._agent = agent
         try:
             await agent.run(words, self._teller.take)

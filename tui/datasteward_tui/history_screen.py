@@ -75,7 +75,6 @@ class HistoryScreen(BoxedScreen[str | None]):
 
     def on_mount(self) -> None:
         """List all, with the change asked for marked."""
-        super().on_mount()
         self.query_one("#search").display = False
         handles = [c.handle for c in self._changes]
         self._list.show(self._changes, handles.index(self._first) if self._first in handles else 0)

@@ -1,8 +1,9 @@
 """What the app needs from outside; a part that is not given is a panel that does not appear."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from datasteward.calling import ToolCaller
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from datasteward.changes.service import ChangeReport, Channel
     from datasteward.changes.store import ChangeEvent, ChangeRow, ChangeSummary
     from datasteward_agent.agent import Agent
+    from datasteward_agent.models.port import Effort
     from datasteward_agent.session_store import Session, SessionStore
     from datasteward_agent.toolset import Person
 
@@ -72,14 +74,46 @@ class ApprovalDesk(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunChoice:
+    """How the next run is to be; effort None is the model's own."""
+
+    mode: Mode
+    model: str
+    effort: "Effort | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOffer:
+    """A model to choose, and a few words on it."""
+
+    name: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChatProvider:
     """A model to talk to: its name, where sessions are kept, and how an agent for one run is made."""
 
     model: str
     open_sessions: "Callable[[], SessionStore]"
-    make_agent: "Callable[[Session, Mode, Person], Awaitable[Agent]]"
-    """Called for every prompt, so that a change of mode takes effect; the agent waits for decisions."""
+    make_agent: "Callable[[Session, RunChoice, Person], Awaitable[Agent]]"
+    """Called for every prompt, so that a change of mode or model takes effect; the agent waits for decisions."""
+    models: tuple[ModelOffer, ...] = ()
+    """What `/model` offers; any other name may be typed."""
     notice: str = ""
+    """What the person should know from the start; shown below the welcome."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """A prompt file as a slash command: what stands after the command goes into the text for the model."""
+
+    name: str
+    about: str
+    arguments: tuple[str, ...]
+    """As shown: an argument that may be left out stands in square brackets."""
+    write: Callable[[str], str]
+    """The text for the model from what stands after the command; raises `ToolError` when an argument is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,5 +123,9 @@ class Providers:
     open_tools: Callable[[], AbstractAsyncContextManager[ToolCaller]]
     open_desk: Callable[[], AbstractAsyncContextManager[ApprovalDesk]] | None = None
     chat: ChatProvider | None = None
+    list_workflows: Callable[[], Sequence[Workflow]] | None = None
+    """Reads the prompt files, so it is called in a thread; raises `ToolError` naming a file that is wrong."""
+    preferences_path: Path | None = None
+    """Where the person's choices for the app are kept; None keeps none."""
     decided_by: str = ""
     """The person's name in decisions; the user's login unless given."""
