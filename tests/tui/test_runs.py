@@ -74,6 +74,8 @@ async def test_a_run_is_watched_from_the_status_line_to_its_end(shop: PipelineWo
         await until_shown(pilot, "✗ marts.broken")
         await until_shown(pilot, "Run c1 of shop is partly: 3 of 3 assets.")
         await until(pilot, lambda: "▶ c1" not in frame(app))
+        app.prompt.put("why did @c1")
+        await until_shown(pilot, "▸ c1  run  shop partly · 3 of 3 assets")
         run.thread.join(30)
 
 

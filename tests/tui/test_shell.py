@@ -149,6 +149,19 @@ async def test_help_lists_keys_and_commands_and_closes(folder: Path) -> None:
         await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
 
 
+async def test_a_chosen_theme_is_there_the_next_time(folder: Path) -> None:
+    kept = folder / "config" / "app.json"
+    app = make_app(folder, preferences_path=kept)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await type_line(pilot, "/theme steward-light")
+        await until(pilot, kept.is_file)
+    again = make_app(folder, preferences_path=kept)
+    async with again.run_test(size=(100, 24)):
+        assert again.theme == "steward-light"
+    kept.write_text('{"theme": "none such", "more": 1}')
+    assert make_app(folder, preferences_path=kept).theme == "steward"
+
+
 @pytest.mark.parametrize("theme", ["steward", "steward-light", "ansi-dark", "ansi-light", "textual-dark", "dracula"])
 async def test_every_theme_draws_the_same_words(folder: Path, theme: str) -> None:
     app = make_app(folder)

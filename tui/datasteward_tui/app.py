@@ -8,6 +8,7 @@ from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
+from textual.theme import Theme
 
 from datasteward.workspace import Workspace
 from datasteward_tui import look
@@ -19,6 +20,7 @@ from datasteward_tui.choice_list import ChoiceList
 from datasteward_tui.detail_pane import DetailPane
 from datasteward_tui.pane_actions import PANE_BINDINGS, PaneActions
 from datasteward_tui.ports import Providers
+from datasteward_tui.preferences import Preferences, keep_preferences
 from datasteward_tui.prompt_actions import PROMPT_BINDINGS, PromptActions
 from datasteward_tui.prompt_input import PromptInput
 from datasteward_tui.status_bar import StatusBar
@@ -64,11 +66,16 @@ class StewardApp(PromptActions, PaneActions):
     def _begin(self) -> None:
         self.dock.begin()
         self.watch_runs()
+        self.theme_changed_signal.subscribe(self, self._keep_theme)
+        self.start(self.load_workflows(), group="workflows")
         self.start(self.refresh_catalog(), group="catalog", exclusive=True)
 
     def _show_title(self) -> None:
         name = self.workspace.root.name or "/"
         self.title = f"Datasteward · {name}"
+
+    def _keep_theme(self, theme: Theme) -> None:
+        keep_preferences(self.providers.preferences_path, Preferences(theme=theme.name))
 
     def command_theme(self, name: str) -> None:
         """Another theme by name, or a list to choose from."""

@@ -50,9 +50,11 @@ class Block:
 class PersonBlock(Block):
     """What the person said."""
 
-    def __init__(self, words: str, *, is_queued: bool = False) -> None:
+    def __init__(self, words: str, *, is_queued: bool = False, sent: str | None = None) -> None:
         super().__init__()
         self.words = words
+        self.sent = words if sent is None else sent
+        """What the model is told, when that is not what is shown."""
         self.is_queued = is_queued
 
     def draw(self, width: int, palette: Palette) -> list[Strip]:

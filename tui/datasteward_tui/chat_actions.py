@@ -1,9 +1,13 @@
 """Talking to the model: messages, modes, sessions."""
 
+import asyncio
+
 from textual.binding import Binding, BindingType
 
+from datasteward.errors import DatastewardError
 from datasteward.workspace import Workspace
 from datasteward_tui.blocks import NoticeBlock, PersonBlock, WelcomeBlock, WelcomeFacts
+from datasteward_tui.commands import COMMANDS
 from datasteward_tui.conversation import Conversation
 from datasteward_tui.ports import MODES, Providers
 from datasteward_tui.screen_person import ScreenPerson
@@ -29,8 +33,30 @@ class ChatActions(Shell):
                 self.providers.chat, self.transcript, self.screen_person, self.show_standing
             )
 
-    def send_message(self, text: str) -> None:
-        """Say `text` to the model, or say that there is none."""
+    async def load_workflows(self) -> None:
+        """Read the prompt files that become slash commands; only a model can follow them."""
+        if self.providers.list_workflows is None or self.providers.chat is None:
+            return
+        try:
+            found = await asyncio.to_thread(self.providers.list_workflows)
+        except DatastewardError as error:
+            self.say(NoticeBlock(error.message, "warning", error.hint))
+            return
+        taken = {c.name for c in COMMANDS}
+        self.workflows = tuple(w for w in found if w.name not in taken)
+
+    def send_workflow(self, name: str, rest: str) -> None:
+        """Say a prompt file's text to the model; the command is what is shown."""
+        workflow = next(w for w in self.workflows if w.name == name)
+        try:
+            text = workflow.write(rest)
+        except DatastewardError as error:
+            self.say(NoticeBlock(error.message, "warning", error.hint))
+        else:
+            self.send_message(f"/{name} {rest}".strip(), sent=text)
+
+    def send_message(self, text: str, *, sent: str | None = None) -> None:
+        """Say `text` to the model, or `sent` in its place; or say that there is none."""
         if self.conversation is None:
             self.say(PersonBlock(text))
             self.say(
@@ -41,7 +67,7 @@ class ChatActions(Shell):
                 )
             )
             return
-        block = PersonBlock(text, is_queued=self.conversation.is_running)
+        block = PersonBlock(text, is_queued=self.conversation.is_running, sent=sent)
         self.say(block)
         self.start(self.conversation.send(block), group="chat")
         self.show_standing()

@@ -1,6 +1,7 @@
 """What is typed: completion, history, and how a line is taken as command, SQL or message."""
 
 import time
+from itertools import chain
 
 from textual.binding import Binding, BindingType
 
@@ -39,7 +40,7 @@ class PromptActions(SqlActions, ChatActions):
         if command is not None:
             self._offer(rank(f"/{command}" if command else "", slash.choices(self.commands())))
         elif name is not None:
-            self._offer(rank(name, self.catalog.choices()))
+            self._offer(rank(name, chain(self.catalog.choices(), self.run_choices)))
         else:
             self._offer([])
 
@@ -113,6 +114,9 @@ class PromptActions(SqlActions, ChatActions):
         found = slash.parse_invocation(text, self.commands())
         if isinstance(found, str):
             self.say(NoticeBlock(found, "warning"))
+            return
+        if found.command.action == "workflow":
+            self.send_workflow(found.command.name, found.rest)
             return
         handler = getattr(self, f"command_{found.command.action}", None)
         if handler is not None:

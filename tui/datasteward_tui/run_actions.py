@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datasteward.errors import DatastewardError
 from datasteward.workspace import Workspace
 from datasteward_tui.blocks import NoticeBlock, NoticeLevel
+from datasteward_tui.fuzzy import Choice
 from datasteward_tui.ports import Providers
 from datasteward_tui.run_list import RunList
 from datasteward_tui.run_monitor import RunMonitor
@@ -26,6 +27,16 @@ class RunActions(SqlActions):
     def watch_runs(self) -> None:
         """Keep the status line and the conversation up to date on runs, from now on."""
         self.set_interval(WATCH_SECONDS, self._watch_soon)
+        self.start(self._offer_runs(), group="runs")
+
+    async def _offer_runs(self) -> None:
+        lines = await asyncio.to_thread(self.run_shelf.lines)
+        self.run_choices = tuple(
+            Choice(
+                value=line.run, kind="run", about=f"{line.pipeline} {line.status} · {line.done} of {line.total} assets"
+            )
+            for line in lines
+        )
 
     def _watch_soon(self) -> None:
         if not self._is_watching:
@@ -39,6 +50,8 @@ class RunActions(SqlActions):
             told = await asyncio.to_thread(self.run_shelf.lines) if ended else []
         finally:
             self._is_watching = False
+        if ended or tuple(line.run for line in found) != tuple(line.run for line in self.runs):
+            await self._offer_runs()
         for line in told:
             if line.run in ended:
                 self.say(_tell_end(line))

@@ -21,7 +21,9 @@ from datasteward_tui.catalog import Catalog, load_catalog
 from datasteward_tui.choice_list import ChoiceList
 from datasteward_tui.conversation import Conversation
 from datasteward_tui.detail_pane import DetailPane
-from datasteward_tui.ports import Providers
+from datasteward_tui.fuzzy import Choice
+from datasteward_tui.ports import Providers, Workflow
+from datasteward_tui.preferences import read_preferences
 from datasteward_tui.prompt_history import PromptHistory
 from datasteward_tui.prompt_input import PromptInput
 from datasteward_tui.run_shelf import RunLine
@@ -58,9 +60,13 @@ class Shell(App[None]):
         self._waiting = 0
         self._typed_at = 0.0
         self._is_blurred = False
+        self.workflows: tuple[Workflow, ...] = ()
+        self.run_choices: tuple[Choice, ...] = ()
+        """Runs as `@` offers them."""
         self.register_theme(look.DARK)
         self.register_theme(look.LIGHT)
-        self.theme = "steward"
+        kept = read_preferences(providers.preferences_path).theme
+        self.theme = kept if kept in self.available_themes else "steward"
 
     def get_css_variables(self) -> dict[str, str]:
         """The theme's colours and those derived from them."""
@@ -191,7 +197,11 @@ class Shell(App[None]):
 
     def commands(self) -> tuple[slash.Command, ...]:
         """The commands that can be given now."""
-        return slash.offered(self.at_hand | frozenset(_needs_met(set(), self.providers)))
+        offered = slash.offered(self.at_hand | frozenset(_needs_met(set(), self.providers)))
+        return offered + tuple(
+            slash.Command(name=w.name, about=w.about, action="workflow", argument=" ".join(w.arguments))
+            for w in self.workflows
+        )
 
     def copy_text(self, text: str) -> None:
         """To the clipboard of the terminal."""
