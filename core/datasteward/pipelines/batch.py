@@ -74,7 +74,7 @@ class Batch:
 
 def is_short(step: PlanStep, seconds_before: float | None, input_rows: list[int | None]) -> bool:
     """Whether a step is expected to take so little that waiting for it costs less than a commit of its own."""
-    if step.language != "sql":
+    if step.language != "sql" or step.engine:
         return False
     if seconds_before is not None and step.action != "fill":
         return seconds_before < SHARED_SECONDS

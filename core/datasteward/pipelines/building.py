@@ -65,12 +65,12 @@ def _build_rows(cursor: duckdb.DuckDBPyConnection, build: Build) -> Audit:
             return audit_view(cursor, build)
         case "build":
             _drop_other_kind(cursor, build, "table")
-            cursor.execute(f"CREATE OR REPLACE TABLE {build.target} AS {_query(build)}")
+            cursor.execute(f"CREATE OR REPLACE TABLE {build.target} AS {rows_query(build)}")
             crash_point(f"step.built:{build.step.key}")
             return audit_rows(cursor, build, build.target, replaces=True)
         case _:
             _add_columns(cursor, build)
-            cursor.execute(f"CREATE OR REPLACE TEMP TABLE {STAGED.rsplit('.', maxsplit=1)[-1]} AS {_query(build)}")
+            cursor.execute(f"CREATE OR REPLACE TEMP TABLE {STAGED.rsplit('.', maxsplit=1)[-1]} AS {rows_query(build)}")
             crash_point(f"step.built:{build.step.key}")
             audit = audit_rows(cursor, build, STAGED, replaces=False)
             _merge_staged(cursor, build)
@@ -90,11 +90,13 @@ def _drop_other_kind(cursor: duckdb.DuckDBPyConnection, build: Build, kind: str)
         cursor.execute(f"DROP {build.stored_kind.upper()} {build.target}")
 
 
-def _query(build: Build) -> str:
+def rows_query(build: Build) -> str:
     """The rows to store: the window filled in, new files only, columns as the asset keeps them."""
     node, step = build.node, build.step
     if build.source is not None:
-        picked = ", ".join(f"CAST({quote_name(c.name)} AS {c.type}) AS {quote_name(c.name)}" for c in node.columns)
+        picked = ", ".join(
+            f"CAST({quote_name(c.name)} AS {c.type}) AS {quote_name(c.name)}" for c in kept_columns(build)
+        )
         return f"SELECT {picked} FROM read_parquet({quote_text(build.source)})"
     sql = node.sql.strip().rstrip(";")
     if step.action == "append":

@@ -20,7 +20,7 @@ from datasteward.pipelines.preparing import prepare
 from datasteward.pipelines.run_book import RunBook, RunReporter
 from datasteward.pipelines.run_model import RunJob, RunOutcome
 from datasteward.pipelines.running import run_pipeline
-from datasteward.pipelines.statement import PYTHON_KIND, RunStatement, read_statement
+from datasteward.pipelines.statement import PYTHON_KIND, SPARK_KIND, RunStatement, read_statement
 
 PLAN_LINES = 60
 STOP_POLL_SECONDS = 0.2
@@ -52,6 +52,8 @@ def measure_run(job: PreviewJob, settings: WorkerSettings) -> Measurement:
     has_code = any(s.language == "python" for s in plan.running)
     if has_code and job.body.statements[0].kind != PYTHON_KIND:
         raise ToolError("A Python asset has just been added.", code="conflict", hint="Plan again and look at it.")
+    if any(s.engine for s in plan.running) and job.body.statements[0].kind not in {PYTHON_KIND, SPARK_KIND}:
+        raise ToolError("An asset has just been moved to Spark.", code="conflict", hint="Plan again and look at it.")
     if not plan.running:
         raise ToolError(
             f"Everything in {plan.pipeline} is up to date; there is nothing to run.", code="invalid_arguments"

@@ -14,7 +14,7 @@ from datasteward.changes.model import StatementWork
 from datasteward.changes.ports import Inspected, Inspector, WriterHost
 from datasteward.engine.jobs import WorkerSettings
 from datasteward.errors import EngineFault
-from datasteward.pipelines.statement import KIND, KINDS, PYTHON_KIND, find_folder, read_statement
+from datasteward.pipelines.statement import KINDS, find_folder, find_kind, read_statement
 
 MODULE = "datasteward.pipelines.writer_process"
 LONGEST_RUN_SECONDS = 7 * 86400.0
@@ -35,13 +35,12 @@ class PipelineInspector:
         self._root = root
 
     async def inspect(self, sql: str) -> Inspected:
-        """The run as one statement of kind `pipeline_run` or `pipeline_run_python`, or what the inner inspector says."""
+        """The run as one statement of kind `pipeline_run` (or of Python or Spark assets), or what the inner inspector says."""
         found = read_statement(sql)
         if found is None:
             return await self._inner.inspect(sql)
         folder = self._root / find_folder(self._root, found.folder)
-        has_python = await asyncio.to_thread(lambda: any(folder.rglob("*.py")))
-        kind = PYTHON_KIND if has_python else KIND
+        kind = await asyncio.to_thread(find_kind, folder)
         return Inspected(statements=(StatementWork(sql=found.to_text(), kind=kind),))
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -11,6 +11,8 @@ import duckdb
 from datasteward.engine.carriers import quote_name, quote_text
 from datasteward.engine.jobs import WorkerSettings
 from datasteward.pipelines.analysis import Node
+from datasteward.pipelines.build_model import Build
+from datasteward.pipelines.connections import Connection, find_spark
 from datasteward.pipelines.python_process import run_python_asset
 
 
@@ -20,17 +22,34 @@ class Outside:
 
     run: str
     settings: WorkerSettings
+    connections: Mapping[str, Connection]
     is_stopped: Callable[[], bool]
+    note: Callable[[str, str], None]
+    """Given a step's key and how far it is, in words for progress; no words when that is no longer true."""
 
 
 @contextlib.contextmanager
 def compute_outside(
-    outside: Outside, node: Node, cursor: duckdb.DuckDBPyConnection, timeout_seconds: float
+    outside: Outside, build: Build, cursor: duckdb.DuckDBPyConnection, timeout_seconds: float
 ) -> Iterator[str | None]:
     """The Parquet file with the asset's rows for as long as it is needed; None for an asset that DuckDB computes."""
-    if node.asset.language != "python":
+    connection = find_spark(build.node.asset.engine, outside.connections)
+    if connection is not None:
+        from datasteward.pipelines.spark.steps import spark_rows
+
+        with spark_rows(outside, build, connection, cursor, timeout_seconds) as source:
+            yield source
+    elif build.node.asset.language == "python":
+        with _python_rows(outside, build.node, cursor, timeout_seconds) as source:
+            yield source
+    else:
         yield None
-        return
+
+
+@contextlib.contextmanager
+def _python_rows(
+    outside: Outside, node: Node, cursor: duckdb.DuckDBPyConnection, timeout_seconds: float
+) -> Iterator[str]:
     settings = outside.settings
     folder = settings.cache_folder / f"python-{outside.run}-{secrets.token_hex(4)}"
     folder.mkdir(mode=0o700, parents=True)

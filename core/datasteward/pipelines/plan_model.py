@@ -51,6 +51,8 @@ class PlanStep(Options):
     path: str
     materialize: Materialization
     language: str
+    engine: str = ""
+    """The address of the Spark server that computes it; nothing for what is computed here."""
     action: Action
     reasons: tuple[str, ...] = ()
     columns: tuple[PlanColumn, ...] = ()
@@ -80,7 +82,8 @@ class PlanStep(Options):
     def identity(self) -> list[Any]:
         """What must be the same for an approval of this step to hold."""
         windows = [[w.start.isoformat(), w.end.isoformat()] for w in self.windows]
-        return [self.key, self.action, windows, self.fingerprint, sorted(self.input_versions), self.state]
+        engine = [self.engine] if self.engine else []
+        return [self.key, self.action, windows, self.fingerprint, sorted(self.input_versions), self.state, *engine]
 
 
 class Plan(Options):
@@ -134,7 +137,8 @@ class Plan(Options):
 
 
 def _step_lines(step: PlanStep) -> list[str]:
-    lines = [f"{step.action} {step.name} ({step.materialize}): {'; '.join(step.reasons)}"]
+    place = f" on Spark at {step.engine}" if step.engine else ""
+    lines = [f"{step.action} {step.name} ({step.materialize}{place}): {'; '.join(step.reasons)}"]
     facts = []
     if step.rows_before is not None:
         facts.append(f"{step.rows_before:,} rows now")

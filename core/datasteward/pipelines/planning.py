@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from datasteward.pipelines.analysis import Analysis, Node
+from datasteward.pipelines.connections import SparkConnection, find_spark
 from datasteward.pipelines.fingerprints import digest
 from datasteward.pipelines.graph import select_assets
 from datasteward.pipelines.plan_model import Action, Plan, PlanColumn, PlanRequest, PlanStep, PlanWindow
@@ -302,6 +303,7 @@ class _Planner:
             path=asset.path,
             materialize=asset.options.materialize,
             language=asset.language,
+            engine=spark.url if (spark := self._spark(node)) is not None else "",
             action=action,
             reasons=tuple(dict.fromkeys(verdict.reasons)) if runs else (),
             columns=_describe_columns(node, state),
@@ -321,6 +323,9 @@ class _Planner:
             state=state.sequence if state else 0,
         )
 
+    def _spark(self, node: Node) -> SparkConnection | None:
+        return find_spark(node.asset.engine, self.analysis.pipeline.options.connections)
+
     def _estimate(self, node: Node, state: AssetState | None) -> int | None:
         if state is not None and state.rows:
             return state.rows
@@ -332,6 +337,9 @@ class _Planner:
         self, node: Node, state: AssetState | None, table: StoredTable | None, action: Action
     ) -> tuple[str, ...]:
         found = []
+        spark = self._spark(node)
+        if spark is not None and not spark.is_local:
+            found.append(f"sends what it reads to {spark.url}, another machine")
         if node.asset.language == "python":
             found.append(f"runs the Python code of {node.asset.path}, which can do what you can")
         if table is not None and state is None:

@@ -4,7 +4,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -63,7 +63,14 @@ class Runner:
         self._nodes = prepared.analysis.nodes
         self._steps = {s.key: s for s in self._plan.steps}
         self._deadline = time.monotonic() + self._plan.timeout_seconds
-        self._outside = Outside(run=job.run, settings=settings, is_stopped=stop.is_set)
+        self._notes: dict[str, str] = {}
+        self._outside = Outside(
+            run=job.run,
+            settings=settings,
+            connections=prepared.analysis.pipeline.options.connections,
+            is_stopped=stop.is_set,
+            note=self._notes.__setitem__,
+        )
         self._versions = {k: s.versions for k, s in prepared.known.states.items()}
         self._rows = {k: t.rows for k, t in prepared.known.tables.items()}
         self._outcomes: dict[str, StepOutcome] = {}
@@ -240,8 +247,9 @@ class Runner:
             self._building[key] = _Attempt(cursor=batch.cursor, until=time.monotonic() + allowed)
         try:
             batch.begin()
-            with compute_outside(self._outside, node, batch.cursor, allowed) as source:
-                built = build_step(batch.cursor, self._describe_build(step, attempt, source))
+            build = self._describe_build(step, attempt)
+            with compute_outside(self._outside, build, batch.cursor, allowed) as source:
+                built = build_step(batch.cursor, replace(build, source=source))
         finally:
             with self._turn:
                 self._building[key] = None
@@ -250,7 +258,7 @@ class Runner:
             self._versions[key] = built.state.versions
             self._rows[key] = built.outcome.rows if step.action != "view" else None
 
-    def _describe_build(self, step: PlanStep, attempt: int, source: str | None) -> Build:
+    def _describe_build(self, step: PlanStep, attempt: int) -> Build:
         node = self._nodes[step.key]
         known = self._prepared.known
         stored = known.tables.get(step.key)
@@ -267,7 +275,6 @@ class Runner:
             has_quarantine=f"{QUARANTINE}.{quarantine_name_of(node.asset)}".casefold() in known.tables,
             upstream={k: self._versions[k] for k in node.reads if k in self._versions},
             version=secrets.token_hex(8),
-            source=source,
             attempt=attempt,
         )
 
@@ -318,6 +325,10 @@ class Runner:
     def _is_stopped(self) -> bool:
         return self._stop.is_set() or time.monotonic() > self._deadline
 
+    def _name_running(self, key: str) -> str:
+        note = self._notes.get(key)
+        return f"{self._steps[key].name} ({note})" if note else self._steps[key].name
+
     def _watch(self) -> None:
         """Tell progress, and stop what runs too long or when the run is taken back."""
         told_at = time.monotonic()
@@ -331,6 +342,6 @@ class Runner:
                 if now - told_at >= PROGRESS_SECONDS:
                     told_at = now
                     done = sum(o.status != "up_to_date" for o in self._outcomes.values())
-                    names = ", ".join(self._steps[k].name for k in attempts)
+                    names = ", ".join(self._name_running(k) for k in attempts)
                     message = f"building {names}" if names else "checking"
                     self._tell("progress", {"done": done, "total": len(self._plan.running), "message": message})

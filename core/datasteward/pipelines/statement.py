@@ -13,7 +13,9 @@ from datasteward.pipelines.plan_model import PlanRequest
 KIND = "pipeline_run"
 PYTHON_KIND = "pipeline_run_python"
 """A run of a pipeline with Python assets, a kind of its own so that no rule allows code along with queries."""
-KINDS = frozenset({KIND, PYTHON_KIND})
+SPARK_KIND = "pipeline_run_spark"
+"""A run that hands rows to a Spark server, a kind of its own so that no rule lets data go elsewhere along with queries."""
+KINDS = frozenset({KIND, PYTHON_KIND, SPARK_KIND})
 _TEXT = re.compile(r"\s*RUN PIPELINE '((?:[^']|'')+)' WITH (\{.*\})\s*;?\s*\Z", re.DOTALL)
 
 
@@ -70,3 +72,16 @@ def find_folder(root: Path, named: str | None) -> str:
     raise ToolError(
         f"There is no pipeline '{named}'.", code="not_found", hint=f"Pipelines: {', '.join(known) or 'none'}."
     )
+
+
+def find_kind(folder: Path) -> str:
+    """The kind of change that a run of a pipeline's folder is, by what its files have it do."""
+    from datasteward.pipelines.loading import load_pipeline, read_folder
+
+    if any(folder.rglob("*.py")):
+        return PYTHON_KIND
+    files = read_folder(folder)
+    has_spark = any("spark" in text for text in files.texts.values()) and any(
+        asset.engine != "duckdb" for asset in load_pipeline(files).assets
+    )
+    return SPARK_KIND if has_spark else KIND
