@@ -1,6 +1,7 @@
 """One tool call from a command: progress on stderr, the answer back, errors raised."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,21 @@ from datasteward.errors import ToolError
 from datasteward_cli.app import Scope
 from datasteward_cli.composition import open_tools
 
+COMMANDS = {
+    "propose_change": "steward changes propose",
+    "change_status": "steward changes show",
+    "undo_change": "steward changes undo",
+    "search_catalog": "steward catalog",
+    "read_result": "steward results show",
+    "run_query": "steward query",
+    "profile_data": "steward profile",
+    "trace_lineage": "steward lineage trace",
+    "plan_pipeline": "steward pipeline plan",
+    "run_pipeline": "steward pipeline run",
+    "pipeline_status": "steward pipeline status",
+}
+"""What a person types where an agent calls a tool; hints name tools."""
+_TOOL_NAME = re.compile(r"\b(?:" + "|".join(COMMANDS) + r")\b")
 CALLER = Caller(front_end="cli", name="steward", is_model=False)
 
 
@@ -29,12 +45,17 @@ async def _call(scope: Scope, name: str, arguments: Mapping[str, Any]) -> ToolAn
     if answer.is_error:
         facts = answer.structured
         raise ToolError(
-            str(facts.get("message") or answer.text),
+            name_commands(str(facts.get("message") or answer.text)),
             code=answer.code or "runtime",
-            hint=facts.get("hint"),
+            hint=name_commands(facts.get("hint") or "") or None,
             position=facts.get("position"),
         )
     return answer
+
+
+def name_commands(text: str) -> str:
+    """The text with commands in place of tool names."""
+    return _TOOL_NAME.sub(lambda match: COMMANDS[match[0]], text)
 
 
 class _Progress:

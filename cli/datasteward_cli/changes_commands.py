@@ -59,6 +59,30 @@ def list_changes(scope: Scope, show_all: bool, last: int, as_json: bool) -> None
         click.echo(render_list(found))
 
 
+@changes.command("propose")
+@click.argument("sql", required=False)
+@click.option("-f", "--file", "sql_file", type=click.File("r", encoding="utf-8"), help="Read the SQL from a file.")
+@click.option("--purpose", default="", help="Why, for who decides.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def propose_sql(scope: Scope, sql: str | None, sql_file: "TextIO | None", purpose: str, as_json: bool) -> int:
+    """Measure the effect of SQL that changes something and put it into the inbox; nothing is changed yet.
+
+    Exit code 4 when it waits for a decision, 0 when the policy let it through, 3 when it is denied.
+    """
+    from datasteward_cli.calls import call_tool, name_commands
+
+    text = sql_file.read() if sql_file else sys.stdin.read() if sql == "-" else sql
+    if not text:
+        raise click.UsageError("No SQL was given: steward changes propose 'DELETE FROM …', -f FILE, or -.")
+    answer = call_tool(scope, "propose_change", {"sql": text, "purpose": purpose})
+    click.echo(json.dumps(answer.structured, ensure_ascii=False) if as_json else name_commands(answer.text))
+    if answer.structured["status"] == "waiting":
+        click.echo(f"Decide with: steward changes approve {answer.structured['change']}", err=True)
+    codes = {"applied": ExitCode.DONE, "denied": ExitCode.DENIED}
+    return codes.get(str(answer.structured["status"]), ExitCode.WAITING_FOR_APPROVAL)
+
+
 @changes.command("show")
 @click.argument("change")
 @click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text")

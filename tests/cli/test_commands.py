@@ -142,3 +142,15 @@ print([m for m in ("duckdb", "pyarrow", "sqlglot", "anthropic", "textual") if m 
 def test_the_owner_starts_without_the_engine_a_model_or_a_screen() -> None:
     run = subprocess.run([sys.executable, "-c", OWNER_IS_LIGHT], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_a_person_proposes_a_change_and_is_told_the_commands_that_go_on(folder: Path) -> None:
+    proposed = steward(folder, "changes", "propose", "DELETE FROM orders WHERE id < 10", "--purpose", "old ones")
+    assert proposed.returncode == 4, proposed.stderr
+    assert "orders: +0 ~0 -10 rows" in proposed.stdout
+    assert "steward changes approve c1" in proposed.stderr
+    assert "change_status" not in proposed.stdout
+    wrong = steward(folder, "query", "DELETE FROM orders")
+    assert wrong.returncode == 3 and "steward changes propose" in wrong.stderr
+    nothing = steward(folder, "changes", "propose")
+    assert nothing.returncode == 2

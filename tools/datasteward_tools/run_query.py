@@ -121,7 +121,9 @@ def _block(result: StatementResult) -> str:
         return "\n".join([*lines, result.plan])
     columns = [c.to_core() for c in result.columns]
     count = "rows being counted" if result.rows is None else f"{result.rows:,} row{'' if result.rows == 1 else 's'}"
-    lines.append(f"{result.handle}: {count}, {len(columns)} columns shown, {result.ms} ms")
+    lines.append(
+        f"{result.handle}: {count}, {len(columns)} column{'' if len(columns) == 1 else 's'} shown, {result.ms} ms"
+    )
     lines.append(render_table(columns, result.data))
     facts = render_facts(columns)
     if facts:
