@@ -5,12 +5,13 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from datasteward.engine.carriers import Carrier, quote_name, quote_text, restore_expression
 from datasteward.errors import ToolError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 HANDLE = re.compile(r"r[1-9][0-9]{0,17}\Z", re.IGNORECASE)
 _TYPES_KEY = b"datasteward.types"
@@ -31,7 +32,9 @@ def batch_rows(column_count: int) -> int:
 class ResultWriter:
     """Streams record batches into one Parquet file; use as a context manager, an unfinished file is removed."""
 
-    def __init__(self, path: Path, schema: pa.Schema, carriers: Sequence[Carrier]) -> None:
+    def __init__(self, path: Path, schema: "pa.Schema", carriers: Sequence[Carrier]) -> None:
+        import pyarrow.parquet as pq
+
         types = json.dumps([[c.type, c.stored_type, c.is_restorable] for c in carriers])
         self.path = path
         self.row_count = 0
@@ -44,14 +47,18 @@ class ResultWriter:
 
     def __exit__(self, *_: object) -> None:
         if not self._is_finished:
+            import pyarrow as pa
+
             try:
                 self._writer.close()
             except (OSError, pa.ArrowException):
                 pass
             self.path.unlink(missing_ok=True)
 
-    def write(self, batch: pa.RecordBatch) -> None:
+    def write(self, batch: "pa.RecordBatch") -> None:
         """Append a batch whose columns stand in the schema's order."""
+        import pyarrow as pa
+
         renamed = pa.RecordBatch.from_arrays(batch.columns, schema=self._schema)
         self._writer.write_batch(renamed, row_group_size=ROW_GROUP_ROWS)
         self.row_count += batch.num_rows
@@ -70,6 +77,9 @@ class ResultWriter:
 
 def stored_select(path: Path) -> str:
     """SQL that reads the stored result with its columns' own types; raises `ToolError` when it is gone or damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         schema = pq.read_schema(path)
     except FileNotFoundError as error:
@@ -90,6 +100,8 @@ def stored_select(path: Path) -> str:
 
 def column_types(path: Path) -> list[tuple[str, str]]:
     """Name and DuckDB type of each stored column."""
+    import pyarrow.parquet as pq
+
     schema = pq.read_schema(path)
     types = json.loads((schema.metadata or {}).get(_TYPES_KEY, b"[]"))
     return [(name, entry[0]) for name, entry in zip(schema.names, types, strict=True)]

@@ -54,7 +54,7 @@ def _bind_one(rewritten: Rewritten, shadow: Shadow) -> PlanNode:
     sql = rewritten.sql
     if is_query(sql):
         try:
-            return shadow.bind(f"CREATE TEMP TABLE {_ANSWER_TABLE} AS {sql}", tables)[0]
+            return shadow.bind(_as_table(sql), tables)[0]
         except BindError:
             return shadow.bind(sql, tables)[0]
     try:
@@ -95,6 +95,15 @@ def _bind_copy(copied: CopyStatement, shadow: Shadow, files: Files) -> Statement
     rewritten = replace_files(f"{copied.query}read_csv({quote_text(copied.file)})", files)
     plan = shadow.bind(rewritten.sql, [t.table for t in rewritten.tables])[0]
     return replace(_read_plan(plan, rewritten.tables, shadow), kind="copy_from")
+
+
+def bind_ahead(queries: Sequence[str], shadow: Shadow, files: Files) -> None:
+    """Bind queries together that read no files, so that `bind_query` of each is quick as long as the catalog stays."""
+    shadow.bind_ahead([_as_table(q) for q in queries if is_query(q) and not replace_files(q, files).tables])
+
+
+def _as_table(query: str) -> str:
+    return f"CREATE TEMP TABLE {_ANSWER_TABLE} AS {query}"
 
 
 def bind_query(query: str, shadow: Shadow, files: Files) -> StatementLineage:

@@ -39,9 +39,10 @@ class Shadow:
             self._connection.execute(f"ATTACH ':memory:' AS {quote_name(catalog.database)}")
             self._connection.execute(f"USE {quote_name(catalog.database)}")
         self._connection.execute("SET lock_configuration = true")
+        self._ahead: dict[str, list[PlanNode]] = {}
         views = [d for d in catalog.datasets if expand_views and d.kind == "view" and d.sql]
         named = {id(view) for view in views}
-        self._create_tables([d for d in catalog.datasets if id(d) not in named])
+        self.create_tables([d for d in catalog.datasets if id(d) not in named])
         self._create_in_order([*catalog.macros, *(_create_view(v) for v in views)])
         self._stand_in_for_lost_views(views)
 
@@ -53,10 +54,24 @@ class Shadow:
             self._connection.execute("BEGIN")
             try:
                 for table in tables:
-                    self.create_table(table)
+                    self._create_table(table)
                 return self._plan(sql)
             finally:
                 self._connection.execute("ROLLBACK")
+
+    def bind_ahead(self, statements: Sequence[str]) -> None:
+        """Bind many single statements at once, which costs a quarter of one by one; `bind` then takes their plans.
+
+        When one of them cannot be bound, none is, and `bind` says why. What was bound ahead before is forgotten.
+        """
+        with self._lock:
+            self._ahead = {}
+            try:
+                plans = self._plan_once("\n;\n".join(statements)) if len(statements) > 1 else []
+            except BindError:
+                return
+            if len(plans) == len(statements):
+                self._ahead = {sql: [plan] for sql, plan in zip(statements, plans, strict=True)}
 
     def _plan(self, sql: str) -> list[PlanNode]:
         """Plan; a schema that only the target is named by is made on the way."""
@@ -70,6 +85,8 @@ class Shadow:
         return self._plan_once(sql)
 
     def _plan_once(self, sql: str) -> list[PlanNode]:
+        if sql in self._ahead:
+            return self._ahead.pop(sql)
         try:
             row = self._connection.execute("SELECT json_serialize_plan(?, optimize := false)", [sql]).fetchone()
         except duckdb.Error as error:
@@ -87,7 +104,8 @@ class Shadow:
         plans: list[PlanNode] = reply["plans"]
         return plans
 
-    def _create_tables(self, datasets: Sequence[Dataset]) -> None:
+    def create_tables(self, datasets: Sequence[Dataset]) -> None:
+        """Make datasets known as tables; a type that the shadow does not know becomes VARCHAR."""
         tables = [ShadowTable(path=d.sql_path, columns=d.columns) for d in datasets if d.columns]
         try:
             self._connection.execute("BEGIN")
@@ -96,10 +114,9 @@ class Shadow:
         except duckdb.Error:
             self._connection.execute("ROLLBACK")
             for table in tables:
-                self.create_table(table)
+                self._create_table(table)
 
-    def create_table(self, table: ShadowTable) -> None:
-        """Make a table known; a type that the shadow does not know becomes VARCHAR."""
+    def _create_table(self, table: ShadowTable) -> None:
         try:
             self._connection.execute(_create_table_sql(table, table.columns))
         except duckdb.Error:
@@ -128,7 +145,7 @@ class Shadow:
     def _stand_in_for_lost_views(self, views: Sequence[Dataset]) -> None:
         for view in views:
             if view.columns and not self._try(f"DESCRIBE {_dotted(view.sql_path)}"):
-                self.create_table(ShadowTable(path=view.sql_path, columns=view.columns))
+                self._create_table(ShadowTable(path=view.sql_path, columns=view.columns))
 
     def _try(self, sql: str) -> bool:
         try:

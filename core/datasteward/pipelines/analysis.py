@@ -83,6 +83,9 @@ class _Analyst:
 
     def run(self) -> Analysis:
         drafts: dict[str, _Draft] = {}
+        self.parser.read_ahead(
+            [fill_window(a.body, SAMPLE_WINDOW) for a in self.pipeline.assets if a.language == "sql"]
+        )
         for asset in self.pipeline.assets:
             try:
                 drafts[asset.key] = self._read(asset)
@@ -93,18 +96,32 @@ class _Analyst:
             self._know_check_targets(draft.asset)
         edges = {key: [*d.keys, *self._check_edges(d.asset)] for key, d in drafts.items()}
         graph = self._order(edges)
-        for asset in graph.assets if graph else ():
-            if asset.key in drafts and not self.failed & set(graph.inputs[asset.key] if graph else ()):
+        for wave in _waves(graph) if graph else ():
+            self._bind_ahead([drafts[a.key] for a in wave if a.key in drafts])
+            for asset in wave:
+                if asset.key not in drafts or (graph and self.failed & set(graph.inputs[asset.key])):
+                    self.failed.add(asset.key)
+                    continue
                 try:
                     self._understand(drafts[asset.key])
                 except PipelineFault as fault:
                     self.problems += fault.problems
                     self.failed.add(asset.key)
-            else:
-                self.failed.add(asset.key)
         if self.problems or graph is None:
             raise PipelineFault(self.problems)
         return Analysis(pipeline=self.pipeline, graph=_without_ephemerals(graph), nodes=self.nodes)
+
+    def _bind_ahead(self, drafts: list[_Draft]) -> None:
+        """Bind what only reads tables that are known by now."""
+        plain = [d for d in drafts if d.query is not None and not d.files and not self.hidden.keys() & set(d.keys)]
+        for draft in plain:
+            self._know_outer(draft)
+        self.binder.bind_ahead([d.query.sql for d in plain if d.query is not None])
+
+    def _know_outer(self, draft: _Draft) -> None:
+        for parts, found in draft.outer_paths:
+            if found.kind != "file" or parts[0] != found.name:
+                self.binder.add(parts, found.name, found.columns)
 
     def _order(self, edges: Mapping[str, list[str]]) -> Graph | None:
         try:
@@ -215,9 +232,7 @@ class _Analyst:
         has_places = body == draft.query.sql
         query = draft.query if has_places else self.parser.parse(asset, body)
         self._pass_gate(asset, body, has_places)
-        for parts, found in draft.outer_paths:
-            if found.kind != "file" or parts[0] != found.name:
-                self.binder.add(parts, found.name, found.columns)
+        self._know_outer(draft)
         lineage = self.binder.bind(asset, body, draft.files, has_places=has_places)
         self._pass_spark(draft, query, body, [c.name for c in lineage.output_schema])
         if asset.options.materialize == "ephemeral":
@@ -323,6 +338,17 @@ class _Analyst:
         except PipelineFault as fault:
             return Problem(path=asset.path, message=f"the check '{check.name}': {fault.problems[0].message}")
         return None
+
+
+def _waves(graph: Graph) -> list[list[Asset]]:
+    """The assets in groups, each reading only what groups before it hold."""
+    depths: dict[str, int] = {}
+    for asset in graph.assets:
+        depths[asset.key] = 1 + max((depths[k] for k in graph.inputs[asset.key]), default=-1)
+    waves: list[list[Asset]] = [[] for _ in range(max(depths.values(), default=-1) + 1)]
+    for asset in graph.assets:
+        waves[depths[asset.key]].append(asset)
+    return waves
 
 
 def _refuse_borrowed_names(asset: Asset, draft: _Draft) -> None:
