@@ -24,6 +24,8 @@ def passes_luhn(digits: str) -> bool:
 
 def is_card_number(text: str) -> bool:
     """A payment card number: 13 to 19 digits with a known prefix and a right Luhn digit; spaces and hyphens may group it."""
+    if len(text) < 13:
+        return False
     digits = re.sub(r"[ -]", "", text)
     if not digits.isdecimal() or not digits.isascii() or not 13 <= len(digits) <= 19 or not _CARD_PREFIX.match(digits):
         return False
@@ -32,6 +34,8 @@ def is_card_number(text: str) -> bool:
 
 def is_iban(text: str) -> bool:
     """An IBAN by ISO 13616: known country, its length, and remainder 1 modulo 97."""
+    if len(text) < 15:
+        return False
     code = re.sub(r"\s", "", text).upper()
     if not re.fullmatch(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", code) or _IBAN_LENGTHS.get(code[:2]) != len(code):
         return False
@@ -49,6 +53,8 @@ def is_us_ssn(text: str) -> bool:
 
 def is_isbn(text: str) -> bool:
     """An ISBN-10 or ISBN-13 with a right check digit (ISO 2108)."""
+    if len(text) < 10:
+        return False
     code = re.sub(r"[ -]", "", text).upper()
     if re.fullmatch(r"97[89]\d{10}", code):
         return sum(int(c) * (3 if i % 2 else 1) for i, c in enumerate(code)) % 10 == 0

@@ -32,6 +32,16 @@ def format_bytes(size: int) -> str:
 
 
 def format_value(value: str, most: int) -> str:
-    """A value in one line of at most `most` characters."""
+    """A value in one line of at most `most` characters, without control characters."""
     text = " ".join(value.split()) if value.strip() else repr(value)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return format_name(text if len(text) <= most else text[: most - 1] + "…")
+
+
+def format_name(name: str) -> str:
+    """A name as it is, but for line breaks and control characters, which a terminal would obey."""
+    return name if name.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in name)
+
+
+def format_number(number: float) -> str:
+    """A number in at most six significant digits, whole ones in full up to twelve."""
+    return f"{number:.0f}" if number == round(number) and abs(number) < 1e12 else f"{number:.6g}"

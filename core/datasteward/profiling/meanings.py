@@ -26,6 +26,7 @@ _STREET = re.compile(
 )
 _POSTCODE = re.compile(r"(?i)\d{4,6}(-\d{4})?|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|\d{4} ?[A-Z]{2}")
 _NAME_SHAPE = re.compile(r"[A-ZÀ-Þ][\w'’-]+(,? ([A-ZÀ-Þ][\w'’.-]*|de|van|von|da|la|el|al|bin)){1,3}")
+_LONG_RUN = re.compile(r"([xX9])\1{4,}")
 _FIRST_TRIED = 30
 _SURE = 0.5
 """A rule that needs this share of values is not tried on all when none of the first fits."""
@@ -201,17 +202,16 @@ def _find_person(label: str, filled: list[str]) -> Meaning | None:
 def mask(value: str) -> str:
     """The shape of a value without its content: letters become x or X, digits 9; long runs are shortened."""
     shape = "".join("9" if c.isdigit() else ("X" if c.isupper() else "x") if c.isalpha() else c for c in value[:40])
-    return re.sub(r"(x{4})x+", r"\1", re.sub(r"(X{4})X+", r"\1", re.sub(r"(9{4})9+", r"\1", shape)))
+    return _LONG_RUN.sub(r"\1\1\1\1", shape)
 
 
 def find_pattern(values: Sequence[str]) -> str | None:
     """The one shape that nine in ten values share, as a mask of x, X and 9; None when there is none or it is trivial."""
     if len(values) < 5:
         return None
-    shapes: dict[str, int] = {}
-    for value in values:
-        shape = mask(value)
-        shapes[shape] = shapes.get(shape, 0) + 1
-    best = max(shapes, key=lambda s: shapes[s])
+    head = [mask(v) for v in values[:_FIRST_TRIED]]
+    best = max(head, key=head.count)
     has_mark = any(c in best for c in "9-_/.:@") or best.isupper()
-    return best if shapes[best] >= 0.9 * len(values) and has_mark and len(best) > 1 else None
+    if not has_mark or len(best) < 2 or head.count(best) < 0.7 * len(head):
+        return None
+    return best if sum(mask(v) == best for v in values) >= 0.9 * len(values) else None

@@ -2,12 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from textwrap import wrap
 
 from datasteward.errors import ToolError
-from datasteward.profiling.figures import format_bytes, format_count, format_share, format_value
+from datasteward.profiling.figures import (
+    format_bytes,
+    format_count,
+    format_name,
+    format_number,
+    format_share,
+    format_value,
+)
+from datasteward.profiling.grouping import FindingGroup, group_findings
 from datasteward.profiling.model import ColumnProfile, Finding, Profile
+from datasteward.profiling.storing import without_sensitive_values
 
 BUDGET_CHARACTERS = 7_000
+_GROUP_LENGTH = 160
+_TINTS = {"high": "\x1b[31m", "medium": "\x1b[33m", "low": "\x1b[2m"}
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _SEVERITY_MARK = {"high": "!!", "medium": "!", "low": "·"}
 
@@ -17,6 +29,7 @@ def render_for_model(profile: Profile, *, budget_characters: int = BUDGET_CHARAC
 
     Values of sensitive columns never appear, only their masked shape. What does not fit is counted and named.
     """
+    profile = without_sensitive_values(profile)
     head = _header(profile)
     structure = _structure(profile)
     room = budget_characters - len("\n".join(head + structure)) - 300
@@ -26,7 +39,7 @@ def render_for_model(profile: Profile, *, budget_characters: int = BUDGET_CHARAC
     parts = [
         *head,
         *(
-            [f"FINDINGS ({len(profile.findings)}), worst first; SQL for each in the full profile", *findings]
+            [f"FINDINGS ({len(profile.findings)}), worst first; show='sql' gives the SQL of each", *findings]
             if findings
             else ["FINDINGS none"]
         ),
@@ -40,7 +53,7 @@ def _header(profile: Profile) -> list[str]:
     sampled = (
         ""
         if profile.sampled_rows >= profile.rows
-        else f" · counts exact but ~ from a sample of {profile.sampled_rows:,}"
+        else f" · figures with ~ are from {profile.sampled_rows:,} sampled rows"
     )
     lines = [
         f"{profile.name}: {'' if profile.rows_are_exact else '~'}{profile.rows:,} rows x {len(profile.columns)} columns · {profile.format}{size}{sampled}"
@@ -75,28 +88,38 @@ def _fit(lines: Sequence[str], names: Sequence[str], room: int) -> list[str]:
 
 def _fit_findings(findings: Sequence[Finding], room: int) -> list[str]:
     kept: list[str] = []
-    used = 0
-    for index, finding in enumerate(findings):
-        line = finding_line(finding)
+    used = told = 0
+    for group in group_findings(findings):
+        line = group_line(group)
         if used + len(line) + 1 > room - 30:
-            kept.append(f"and {len(findings) - index} more findings")
+            kept.append(f"and {len(findings) - told} more findings")
             break
         kept.append(line)
         used += len(line) + 1
+        told += len(group.findings)
     return kept
+
+
+def group_line(group: FindingGroup) -> str:
+    """A finding, or several alike, in one line."""
+    if len(group.findings) == 1:
+        return finding_line(group.first)
+    listed = group.columns if len(group.columns) <= _GROUP_LENGTH else group.columns[:_GROUP_LENGTH] + "…"
+    return f"{_SEVERITY_MARK[group.first.severity]} {group.first.message} ({len(group.findings)} columns): {listed}"
 
 
 def finding_line(finding: Finding) -> str:
     """A finding in one line: mark, column, what, how many rows, an example and the SQL expression that mends it."""
-    where = f"{finding.column} " if finding.column else ""
+    where = f"{format_name(finding.column)} " if finding.column else ""
     about = "" if finding.is_exact else "~"
+    rows = "1 row" if finding.rows == 1 else f"{finding.rows:,} rows"
     example = f" e.g. {format_value(finding.example, 40)}" if finding.example else ""
-    mend = (
-        f" → {finding.mend_sql}"
-        if finding.mend_sql and len(finding.mend_sql) <= 110 and "SELECT" not in finding.mend_sql
-        else ""
+    is_short = finding.mend_sql and len(finding.mend_sql) <= 110 and "SELECT" not in finding.mend_sql
+    mend = f" → {finding.mend_sql}" if is_short else ""
+    return (
+        f"{_SEVERITY_MARK[finding.severity]} {where}{finding.message} "
+        f"({about}{rows}, {format_share(finding.share)}){example}{mend}"
     )
-    return f"{_SEVERITY_MARK[finding.severity]} {where}{finding.message} ({about}{finding.rows:,} rows, {format_share(finding.share)}){example}{mend}"
 
 
 def column_line(column: ColumnProfile) -> str:
@@ -109,17 +132,14 @@ def column_line(column: ColumnProfile) -> str:
     nulls = f"{'~' if column.is_sampled else ''}{format_share(column.null_share)} null" if column.nulls else "0 null"
     mark = " KEY" if column.is_key else ""
     distinct = f"{'' if column.distinct_is_exact else '~'}{format_count(column.distinct)} distinct{mark}"
-    return " | ".join(x for x in (column.name, kind, nulls, distinct, _values(column)) if x)
+    return " | ".join(x for x in (format_name(column.name), kind, nulls, distinct, _values(column)) if x)
 
 
 def _values(column: ColumnProfile) -> str:
     if column.is_sensitive:
         return f"masked, like {column.masked_example}" if column.masked_example else "masked"
-    if (
-        column.top
-        and (column.distinct <= 30 or column.top[0].share >= 0.2)
-        and column.family in {"text", "boolean", "integer"}
-    ):
+    is_listed = column.distinct <= 30 or (column.top and column.top[0].share >= 0.2)
+    if column.top and is_listed and not column.is_key and column.family in {"text", "boolean", "integer"}:
         shown = column.top[:4] if column.distinct > 4 else column.top
         return ", ".join(
             f"{format_value(t.value, 24)} {'' if t.is_exact else '~'}{format_share(t.share)}" for t in shown
@@ -140,7 +160,7 @@ def _range(column: ColumnProfile) -> str:
         and not column.is_key
     ):
         q = column.distribution.quantiles
-        parts.append(f"p25/50/75 {q[2]:.6g}/{q[3]:.6g}/{q[4]:.6g}")
+        parts.append(f"p25/50/75 {format_number(q[2])}/{format_number(q[3])}/{format_number(q[4])}")
     if column.pattern:
         parts.append(f"like {column.pattern}")
     elif column.family == "text" and column.max_length and column.max_length > 60:
@@ -158,7 +178,10 @@ def _structure(profile: Profile) -> list[str]:
     exact = [d for d in s.dependencies if not d.violations]
     if exact:
         mark = "" if all(d.is_exact for d in exact) else " (in the sample)"
-        lines.append(f"FIXED BY{mark} " + ", ".join(f"{d.determinant}→{d.dependent}" for d in exact[:8]))
+        fixed: dict[str, list[str]] = {}
+        for item in exact[:12]:
+            fixed.setdefault(item.determinant, []).append(item.dependent)
+        lines.append(f"FIXED BY{mark} " + "; ".join(f"{a} → {', '.join(b)}" for a, b in fixed.items()))
     if s.foreign_keys:
         lines.append(
             "JOINS "
@@ -168,28 +191,34 @@ def _structure(profile: Profile) -> list[str]:
 
 
 def render_for_terminal(profile: Profile, *, width: int = 100, shows_values: bool = True, colour: bool = False) -> str:
-    """The profile for a person: findings with their SQL, and a bar or histogram for each column.
+    """The profile for a person: findings, and a bar or histogram for each column.
 
     `shows_values` false masks sensitive columns; `colour` adds ANSI colours and must be off when NO_COLOR is set.
     """
-    bold, dim, red, yellow, end = (
-        ("\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[0m") if colour else ("", "", "", "", "")
+    profile = profile if shows_values else without_sensitive_values(profile)
+    bold, end = ("\x1b[1m", "\x1b[0m") if colour else ("", "")
+    head = _header(profile)
+    lines = [
+        f"{bold}{head[0]}{end}",
+        *(x for line in head[1:] for x in wrap(line, width, subsequent_indent="    ")),
+        "",
+    ]
+    for group in group_findings(profile.findings):
+        tint = _TINTS[group.first.severity] if colour else ""
+        lines += [f"{tint}{x}{end}" for x in wrap(group_line(group), width, subsequent_indent="    ")]
+    lines += (
+        ["", "--sql prints the SQL that shows and mends each."] if profile.findings else ["Nothing found to be wrong."]
     )
-    lines = [f"{bold}{_header(profile)[0]}{end}", *_header(profile)[1:], ""]
-    for finding in profile.findings:
-        tint = {"high": red, "medium": yellow, "low": dim}[finding.severity]
-        lines.append(f"{tint}{finding_line(finding)}{end}"[: width * 3])
-        if finding.show_sql:
-            lines.append(f"{dim}    {finding.show_sql}{end}")
-    lines.append("" if profile.findings else "Nothing found to be wrong.\n")
     name_width = min(28, max((len(c.name) for c in profile.columns), default=4))
-    for column in profile.columns:
-        lines.append(_terminal_line(column, name_width, shows_values))
-    return "\n".join([*lines, "", *_structure(profile)])
+    lines += ["", f"{'COLUMN':{name_width}} {'TYPE':12} FILLED DISTINCT SHAPE        VALUES"]
+    lines += [_terminal_line(c, name_width, shows_values)[: max(width, 60)] for c in profile.columns]
+    return "\n".join(
+        [*lines, "", *(x for line in _structure(profile) for x in wrap(line, width, subsequent_indent="    "))]
+    )
 
 
 def _terminal_line(column: ColumnProfile, name_width: int, shows_values: bool) -> str:
-    name = column.name if len(column.name) <= name_width else column.name[: name_width - 1] + "…"
+    name = format_value(column.name, name_width)
     filled = bar(1 - column.null_share, 6)
     drawn = sparkline(column.distribution.counts) if column.distribution and column.distribution.counts else " " * 12
     if column.top and not drawn.strip() and (shows_values or not column.is_sensitive):
@@ -238,7 +267,7 @@ def render_column(profile: Profile, name: str, *, shows_values: bool) -> str:
         ]
         if column.distribution and column.distribution.quantiles:
             quantiles = zip(("p1", "p5", "p25", "p50", "p75", "p95", "p99"), column.distribution.quantiles, strict=True)
-            lines.append("  " + ", ".join(f"{n} {q:.6g}" for n, q in quantiles))
+            lines.append("  " + ", ".join(f"{n} {format_number(q)}" for n, q in quantiles))
             lines.append(
                 f"  mean {column.distribution.mean}, deviation {column.distribution.deviation}, skew {column.distribution.skew}"
             )

@@ -197,8 +197,10 @@ def _expression(shape: ColumnShape, plan: ScanPlan) -> str:
     if is_listed and plan.is_parsed:
         parts["histogram"] = f"histogram({_value(shape)})"
     elif not is_listed and not (plan.is_sample and shape.family != "text"):
-        value = f"hash({c})" if shape.family == "text" else c
-        parts["distinct"] = f"count(DISTINCT {value})" if _is_counted(shape, plan) else f"approx_count_distinct({c})"
+        exact = (
+            f"count(DISTINCT hash({c})) FILTER ({c} IS NOT NULL)" if shape.family == "text" else f"count(DISTINCT {c})"
+        )
+        parts["distinct"] = exact if _is_counted(shape, plan) else f"approx_count_distinct({c})"
     match shape.family:
         case "integer" | "decimal":
             parts |= _number_parts(c, shape, plan.fences.get(shape.name))

@@ -45,7 +45,8 @@ def _missing(facts: ColumnFacts) -> Iterator[Finding]:
     is_namibia = meaning is not None and meaning.kind == "country" and words == ["NA"]
     if s.spelled_null and not is_namibia:
         listed = ", ".join(quote_text(w) for w in words or NULL_SPELLINGS)
-        severity: Severity = "low" if words and set(words) <= _MAYBE_VALUES else "medium"
+        is_name = meaning is not None and meaning.kind == "person name"
+        severity: Severity = "low" if is_name or (words and set(words) <= _MAYBE_VALUES) else "medium"
         yield facts.make("null_spelling", severity, "spells missing values as text", s.spelled_null, example=", ".join(words[:4]),
                          show=facts.show(f"{c} IN ({listed})"), mend=f"CASE WHEN {c} NOT IN ({listed}) THEN {c} END")  # fmt: skip
     if s.blank:
@@ -70,7 +71,8 @@ def _hidden(facts: ColumnFacts, hidden: HiddenType) -> Iterator[Finding]:
     odd = facts.show(f"{c} IS NOT NULL AND ({hidden.sql}) IS NULL")
     if misfits is not None:
         rows -= facts.estimate(misfits.rows)
-    example = next((v.value for v in facts.sample.top if misfits is None or v.value != misfits.usual), "")
+    unfit = {*NULL_SPELLINGS, "", misfits.usual if misfits else ""}
+    example = next((v.value for v in facts.sample.top if v.value.strip() not in unfit), "")
     yield facts.make(code, "medium", f"is text but holds {hidden.note}", max(1, rows), example=example, show=odd,
                      mend=f"{hidden.sql} AS {c}", is_exact=not facts.is_sampled)  # fmt: skip
     if hidden.is_ambiguous:

@@ -17,6 +17,7 @@ MISSING_WORDS = frozenset(w.lower() for w in NULL_SPELLINGS) | {
     "undefined",
 }
 _NEED = 0.9
+_HEAD = 16
 _BOOLEANS = (
     ("yes", "no"),
     ("y", "n"),
@@ -119,6 +120,10 @@ def find_hidden_type(name: str, values: Sequence[str]) -> HiddenType | None:
 
 
 def _share(filled: Sequence[str], test: Callable[[str], object]) -> float:
+    """The share of values that pass; 0 without trying all when hardly one of the first does."""
+    head = filled[:_HEAD]
+    if sum(1 for v in head if test(v)) < 0.5 * len(head):
+        return 0.0
     return sum(1 for v in filled if test(v)) / len(filled)
 
 
@@ -130,7 +135,7 @@ def _find_number(name: str, filled: list[str]) -> HiddenType | None:
     best: HiddenType | None = None
     for shape in _SHAPES:
         share = _share(filled, shape.pattern.fullmatch)
-        if share >= _NEED and (best is None or share > best.share):
+        if share >= _NEED and (best is None or share > best.share) and (best is None or best.share < 1):
             best = HiddenType(
                 kind=shape.kind,
                 type=shape.type,
