@@ -97,7 +97,8 @@ def make_app(workspace: Workspace) -> StewardApp:
     holder: list[StewardApp] = []
 
     async def make_agent(session: Session, choice: RunChoice, person: Person) -> Agent:
-        tools = await holder[0].link._held.get()
+        tools = holder[0].link.tools
+        await tools.open()
         toolset = CallerToolset(tools, Caller(front_end="agent", name="scripted"))
         return Agent(
             model=ScriptedModel(Script.model_validate({"turns": TURNS})),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datasteward_agent.session_store import Session, SessionStore
     from datasteward_agent.toolset import Person
     from datasteward_tui.ports import ApprovalDesk, ChatProvider, RunChoice, Workflow
+    from datasteward_tui.tool_link import LastingTools
 
 AGENT_NAME = "steward chat"
 KEY_VARIABLE = "ANTHROPIC_API_KEY"
@@ -63,20 +64,38 @@ class _Parts:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._agent_tools: ToolCaller | None = None
+        self._local: ToolCaller | None = None
+        """The person's tools when they run in this process; then they are the agent's, too."""
+        self._agent_tools: LastingTools | None = None
 
     @asynccontextmanager
     async def open_tools(self) -> AsyncIterator[ToolCaller]:
-        """The person's tools; the agent's connection lives as long."""
+        """The person's tools; the agent's connection is closed with them."""
         workspace, no_owner = self._scope.workspace, self._scope.no_owner
         async with open_tools(workspace, front_end="tui", name="steward", is_model=False, no_owner=no_owner) as tools:
-            if no_owner:
-                self._agent_tools = tools
+            self._local = tools if no_owner else None
+            try:
                 yield tools
-                return
-            async with open_tools(workspace, front_end="agent", name=AGENT_NAME, is_model=True) as agent_tools:
-                self._agent_tools = agent_tools
-                yield tools
+            finally:
+                self._local = None
+                held, self._agent_tools = self._agent_tools, None
+                if held is not None:
+                    await held.close()
+
+    async def _open_agent_tools(self) -> ToolCaller:
+        from datasteward_tui.tool_link import LastingTools
+
+        if self._local is not None:
+            return self._local
+        if self._scope.no_owner:
+            raise ConfigError("The workspace's tools are not open yet.", hint="Try again in a moment.")
+        if self._agent_tools is None:
+            workspace = self._scope.workspace
+            self._agent_tools = LastingTools(
+                lambda: open_tools(workspace, front_end="agent", name=AGENT_NAME, is_model=True)
+            )
+        await self._agent_tools.open()
+        return self._agent_tools
 
     def open_desk(self) -> "AbstractAsyncContextManager[ApprovalDesk]":
         """The inbox, decided in this process by the person at this terminal."""
@@ -113,9 +132,9 @@ class _Parts:
         from datasteward_agent.run_context import AgentOptions
         from datasteward_cli.chat_desk import ChatDesk, GrantingPerson
 
-        if self._agent_tools is None:
-            raise ConfigError("The workspace's tools are not open yet.", hint="Try again in a moment.")
-        toolset = CallerToolset(self._agent_tools, Caller(front_end="agent", name=AGENT_NAME, is_model=True))
+        toolset = CallerToolset(
+            await self._open_agent_tools(), Caller(front_end="agent", name=AGENT_NAME, is_model=True)
+        )
         desk = ChatDesk(toolset, self._scope, f"agent:{AGENT_NAME}")
         return Agent(
             model=await asyncio.to_thread(open_model, choice.model),

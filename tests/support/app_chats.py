@@ -15,8 +15,11 @@ from datasteward_agent.rules import CallGate
 from datasteward_agent.run_context import AgentOptions
 from datasteward_agent.session_store import Session, SessionStore
 from datasteward_agent.toolset import EvidenceChecker, Person
+from datasteward_cli.app import Scope
+from datasteward_cli.changes_host import open_changes
+from datasteward_cli.chat_desk import ChatDesk, GrantingPerson
 from datasteward_tui.app import StewardApp
-from datasteward_tui.ports import ChatProvider, RunChoice
+from datasteward_tui.ports import ChatProvider, ModelOffer, RunChoice
 from tests.support.app_runs import make_app
 
 
@@ -41,19 +44,25 @@ def make_chat_app(
     *,
     evidence: EvidenceChecker | None = None,
     make_model: Callable[[], ScriptedModel] | None = None,
+    scope: Scope | None = None,
+    notice: str = "",
     **parts: Any,
 ) -> StewardApp:
-    """The app with a model; sessions are kept in the workspace."""
+    """The app with a model; sessions are kept in the workspace. With a `scope` it has the inbox, and plans grant."""
     holder: list[StewardApp] = []
 
     async def make_agent(session: Session, choice: RunChoice, person: Person) -> Agent:
-        tools = await holder[0].link._held.get()
+        tools = holder[0].link.tools
+        await tools.open()
+        toolset = CallerToolset(tools, Caller(front_end="agent", name="scripted"))
+        desk = ChatDesk(toolset, scope, "agent:scripted") if scope is not None else None
         return Agent(
             model=make_model() if make_model else model,
-            toolset=CallerToolset(tools, Caller(front_end="agent", name="scripted")),
+            toolset=toolset,
             session=session,
-            options=AgentOptions(gate=CallGate(mode=choice.mode), on_waiting="wait"),
-            person=person,
+            options=AgentOptions(gate=CallGate(mode=choice.mode), on_waiting="wait", effort=choice.effort),
+            desk=desk,
+            person=GrantingPerson(person, desk) if desk is not None else person,
             evidence=evidence,
         )
 
@@ -61,9 +70,14 @@ def make_chat_app(
         return SessionStore(folder / ".steward" / "sessions", StateDatabase(folder / ".steward" / "state.sqlite"))
 
     identity: ModelIdentity = model.identity
-    holder.append(
-        make_app(
-            folder, chat=ChatProvider(model=identity.name, open_sessions=open_sessions, make_agent=make_agent), **parts
-        )
+    chat = ChatProvider(
+        model=identity.name,
+        models=(ModelOffer(name=identity.name, about="plays a script"), ModelOffer(name="other", about="another one")),
+        open_sessions=open_sessions,
+        make_agent=make_agent,
+        notice=notice,
     )
+    if scope is not None:
+        parts["open_desk"] = lambda: open_changes(scope)
+    holder.append(make_app(folder, chat=chat, **parts))
     return holder[0]

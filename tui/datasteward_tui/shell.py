@@ -50,6 +50,7 @@ class Shell(App[None]):
         self.workspace = workspace
         self.providers = providers
         self.link = ToolLink(providers.open_tools)
+        self.link.tools.on_lost = self._tell_of_loss
         self.catalog = Catalog()
         self.history = PromptHistory(workspace.state_folder / "prompt-history")
         self.at_hand: frozenset[str] = frozenset()
@@ -133,6 +134,11 @@ class Shell(App[None]):
         """Put a block at the end of the conversation; what comes after the app has closed is let go."""
         if self.screen_stack:
             self.transcript.add(block)
+
+    def _tell_of_loss(self) -> None:
+        self.say(
+            NoticeBlock("The engine's process has ended; a new one is started.", "warning", "Nothing stored is lost.")
+        )
 
     def show_standing(self) -> None:
         """Bring the status line up to date."""

@@ -58,37 +58,63 @@ class Held(Generic[T]):
                 self._ready = None
 
 
-class ToolLink:
-    """Calls tools for the person at the terminal."""
+class LastingTools:
+    """A `ToolCaller` that is opened at the first need, and anew when the process behind it has ended."""
 
     def __init__(self, open_tools: Callable[[], AbstractAsyncContextManager[ToolCaller]]) -> None:
         self._held = Held(open_tools)
+        self._known: Sequence[ToolDefinition] = ()
+        self.on_lost: Callable[[], None] = lambda: None
+        """Called when a connection turned out to be gone."""
 
-    @property
-    def is_open(self) -> bool:
-        """Whether a connection stands."""
-        return self._held.value is not None
-
-    async def definitions(self) -> Sequence[ToolDefinition]:
-        """Every tool there is."""
-        return (await self._held.get()).definitions()
-
-    async def has(self, name: str) -> bool:
-        """Whether there is a tool of that name."""
-        return any(d.name == name for d in await self.definitions())
-
-    async def call(self, name: str, arguments: Mapping[str, Any], report: Report | None = None) -> ToolAnswer:
-        """The answer. A read whose owner process ended is asked once more of a new one; raises `EngineFault`."""
+    async def open(self) -> ToolCaller:
+        """The tools behind, connected; raises what connecting raised."""
         tools = await self._held.get()
+        self._known = tools.definitions()
+        return tools
+
+    def definitions(self) -> Sequence[ToolDefinition]:
+        """Every tool there is, as of the last connection."""
+        return self._known
+
+    async def call(
+        self, name: str, arguments: Mapping[str, Any] | None, caller: Caller, report: Report | None = None
+    ) -> ToolAnswer:
+        """The answer. A read whose process ended is asked once more of a new one; raises `EngineFault`."""
+        tools = await self.open()
         try:
-            return await tools.call(name, arguments, CALLER, report)
+            return await tools.call(name, arguments, caller, report)
         except EngineFault:
-            await self._held.drop()
+            await self._let_go(tools)
             if not any(d.name == name and d.is_read_only for d in tools.definitions()):
                 raise
-        tools = await self._held.get()
-        return await tools.call(name, arguments, CALLER, report)
+        return await (await self.open()).call(name, arguments, caller, report)
+
+    async def _let_go(self, tools: ToolCaller) -> None:
+        """Drop the connection, unless another call has already made a new one."""
+        if self._held.value is tools:
+            self.on_lost()
+            await self._held.drop()
 
     async def close(self) -> None:
         """Let go of the connection."""
         await self._held.drop()
+
+
+class ToolLink:
+    """Calls tools for the person at the terminal."""
+
+    def __init__(self, open_tools: Callable[[], AbstractAsyncContextManager[ToolCaller]]) -> None:
+        self.tools = LastingTools(open_tools)
+
+    async def definitions(self) -> Sequence[ToolDefinition]:
+        """Every tool there is."""
+        return (await self.tools.open()).definitions()
+
+    async def call(self, name: str, arguments: Mapping[str, Any], report: Report | None = None) -> ToolAnswer:
+        """The answer, as `LastingTools.call` gives it."""
+        return await self.tools.call(name, arguments, CALLER, report)
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self.tools.close()
