@@ -24,6 +24,8 @@ class AssetBinder:
         self._shadow = Shadow(self._catalog, expand_views=False)
         self._known: dict[tuple[str, ...], Dataset] = {}
         self._new: list[Dataset] = []
+        self._ahead: frozenset[str] = frozenset()
+        """Queries that need no table made known since they were bound."""
 
     def add(self, path: tuple[str, ...], name: str, columns: tuple[Column, ...]) -> None:
         """Make a table known; the same one twice does no harm."""
@@ -45,6 +47,7 @@ class AssetBinder:
     def bind_ahead(self, queries: Sequence[str]) -> None:
         """Bind many queries at once that `bind` is asked for next; faults are left to it."""
         self._take_up_new()
+        self._ahead = frozenset(queries)
         bind_ahead(queries, self._shadow, {})
 
     def bind(
@@ -54,7 +57,8 @@ class AssetBinder:
 
         `has_places` says that positions in `sql` are positions in the asset's file.
         """
-        self._take_up_new()
+        if sql not in self._ahead:
+            self._take_up_new()
         try:
             return bind_query(sql, self._shadow, files)
         except BindError as error:
