@@ -42,6 +42,10 @@ class LinesView(ScrollView, can_focus=False):
         self.scroll_to(y=0, animate=False, immediate=True, force=True)
         self._draw_all()
 
+    def redraw(self) -> None:
+        """Draw the same content anew where it stands, because what it shows has changed."""
+        self._draw_all()
+
     def on_resize(self) -> None:
         """Draw for the new width."""
         self._draw_all()

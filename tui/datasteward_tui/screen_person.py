@@ -30,10 +30,11 @@ class ScreenPerson:
 
     async def review_plan(self, plan: "Plan") -> "PlanDecision":
         """The person's decision, with the plan as they left it."""
-        from datasteward_tui.plan_screen import Draft, PlanScreen
+        from datasteward_tui.plan_draft import Draft
+        from datasteward_tui.plan_screen import PlanScreen
 
         decision = await self._ask(PlanScreen(plan), f"{plan.plan_id or 'A plan'} waits for your review: F7 opens it.")
-        return decision if decision is not None else Draft(plan).decide("later", "")
+        return decision if decision is not None else Draft(plan).decide("later")
 
     async def answer(self, question: "Question") -> str | None:
         """The answer, None when the person declines."""
