@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from tests.support.changes_workspace import ChangesWorkspace
 
+from datasteward.changes.deciding import Decision
 from datasteward.changes.model import Approval
 from datasteward.changes.policy import PolicyRule, PolicySettings
 from datasteward.changes.service import ChangeService
@@ -64,7 +65,7 @@ async def test_an_altered_proposal_is_not_applied(workspace: ChangesWorkspace, w
 
 
 async def approve_without_applying(service: ChangeService, change: str, digest: str) -> None:
-    service._approve(int(change[1:]), digest, by="ada", channel="terminal", comment="", key=None)
+    service._deciding.approve(int(change[1:]), digest, Decision(by="ada", channel="terminal"))
 
 
 async def test_an_approval_cannot_be_replayed_on_another_change(workspace: ChangesWorkspace) -> None:
@@ -120,7 +121,7 @@ async def test_with_a_key_nothing_is_approved_without_its_signature(workspace: C
     change, digest = await proposed(service)
     for channel in ("terminal", "app", "headless"):
         with pytest.raises(ToolError, match="signature"):
-            await service.approve(change, digest=digest, by="ada", channel=channel)  # type: ignore[arg-type]
+            await service.approve(change, digest=digest, by="ada", channel=channel)
     with pytest.raises(ToolError, match="in the inbox"):
         await service.approve(change, digest=digest, by="ada", channel="elicitation")
     with pytest.raises(ToolError, match="passphrase"):

@@ -54,8 +54,7 @@ async def test_a_full_disk_while_applying_keeps_the_approval(workspace: ChangesW
 
 async def test_too_little_memory_says_so_and_changes_nothing(workspace: ChangesWorkspace) -> None:
     before = workspace.fingerprint()
-    service = workspace.service()
-    service._place = service._place.model_copy(update={"memory_bytes": 4 << 20})
+    service = ChangesWorkspace(workspace.root, memory_bytes=4 << 20).service()
     with pytest.raises(ToolError) as fault:
         await service.propose(GROW.replace("range(200)", "range(20000)"), requested_by="t")
     assert fault.value.code == "too_large"

@@ -200,6 +200,7 @@ class ChangesWorkspace:
     """Paths of one test workspace, and services on it."""
 
     root: Path
+    memory_bytes: int = 512 << 20
 
     @property
     def database(self) -> Path:
@@ -236,7 +237,7 @@ class ChangesWorkspace:
             catalog="warehouse",
             roots=(str(self.root / "data"),),
             state_folder=str(self.steward),
-            memory_bytes=512 << 20,
+            memory_bytes=self.memory_bytes,
             threads=2,
             lock_wait_seconds=0.5,
         )

@@ -24,8 +24,9 @@ from datasteward.changes.receipts import (
     write_receipt_file,
 )
 from datasteward.changes.record import write_record
+from datasteward.changes.running import explain
 from datasteward.changes.session import Session, open_session
-from datasteward.changes.work import EXPORT_KINDS, Measured, Work, carry_out, explain
+from datasteward.changes.work import EXPORT_KINDS, Measured, Work, carry_out
 from datasteward.errors import ToolError
 
 

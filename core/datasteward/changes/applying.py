@@ -7,10 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
-import anyio.to_thread
 
 from datasteward.changes.claims import release_apply_lock, try_hold_apply_lock
 from datasteward.changes.crash import crash_point
@@ -32,6 +30,7 @@ from datasteward.changes.policy import PolicySettings
 from datasteward.changes.ports import WriterHost
 from datasteward.changes.signatures import refuse_unsigned
 from datasteward.changes.store import ChangeRow, ChangeStore
+from datasteward.changes.threads import in_thread
 from datasteward.errors import EngineFault, ErrorCode, ToolError
 
 logger = logging.getLogger(__name__)
@@ -39,8 +38,6 @@ logger = logging.getLogger(__name__)
 LOCK_WAIT_SECONDS = 60.0
 LOCK_POLL_SECONDS = 0.05
 RETRYABLE = frozenset({"busy", "disk_full", "timeout", "cancelled", "unavailable"})
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +48,7 @@ class Applying:
     history: JournalWriter
     writer: WriterHost
     place: WriterPlace
-    policy: PolicySettings
+    policy: Callable[[], PolicySettings]
     timeout_seconds: float
 
     @property
@@ -67,32 +64,32 @@ class Applying:
         crash_point("apply.before_claim")
         lock = await self._hold_lock()
         try:
-            row = await _in_thread(lambda: self.store.get(number))
+            row = await in_thread(lambda: self.store.get(number))
             if row.summary.status in {"applying", "unknown"} and row.attempt is not None:
                 await self._settle_interrupted(row)
-                row = await _in_thread(lambda: self.store.get(number))
+                row = await in_thread(lambda: self.store.get(number))
             if row.summary.status != "approved":
                 return None
-            attempt = await _in_thread(lambda: self._claim(number))
+            attempt = await in_thread(lambda: self._claim(number))
             crash_point("apply.after_claim")
             return await self._run(number, row, attempt)
         finally:
             release_apply_lock(lock)
-            await _in_thread(self.history.flush)
+            await in_thread(self.history.flush)
 
     async def recover(self) -> tuple[int, ...]:
         """Settle every change whose applying was interrupted; leaves them alone while a live process applies."""
-        open_rows = await _in_thread(lambda: self.store.summaries(("applying", "unknown"), limit=1000))
+        open_rows = await in_thread(lambda: self.store.summaries(("applying", "unknown"), limit=1000))
         if not open_rows:
             return ()
-        lock = await _in_thread(lambda: try_hold_apply_lock(self.state_folder))
+        lock = await in_thread(lambda: try_hold_apply_lock(self.state_folder))
         if lock is None:
             return ()
         settled = []
         try:
             for summary in open_rows:
                 number = summary.number
-                row = await _in_thread(partial(self.store.get, number))
+                row = await in_thread(partial(self.store.get, number))
                 if row.summary.status in {"applying", "unknown"} and row.attempt is not None:
                     await self._settle_interrupted(row)
                     settled.append(number)
@@ -103,7 +100,7 @@ class Applying:
     async def _hold_lock(self) -> int:
         with anyio.move_on_after(LOCK_WAIT_SECONDS):
             while True:
-                lock = await _in_thread(lambda: try_hold_apply_lock(self.state_folder))
+                lock = await in_thread(lambda: try_hold_apply_lock(self.state_folder))
                 if lock is not None:
                     return lock
                 await anyio.sleep(LOCK_POLL_SECONDS)
@@ -135,12 +132,12 @@ class Applying:
                 f"The approval of {row.summary.handle} is not for this change; it is not applied.", code="forbidden"
             )
         assert approval is not None
-        refuse_unsigned(connection, self.state_folder, self.policy, approval)
+        refuse_unsigned(connection, self.state_folder, self.policy(), approval)
 
     async def _run(self, number: int, row: ChangeRow, attempt: str) -> Moved | None:
         job = ApplyJob(
             place=self.place,
-            body=body_of(row.proposal, await _in_thread(lambda: self._record_path(row))),
+            body=body_of(row.proposal, await in_thread(lambda: self._record_path(row))),
             change=row.summary.handle,
             attempt=attempt,
             digest=row.summary.digest,
@@ -154,27 +151,27 @@ class Applying:
         try:
             text = await self.writer.run(job.model_dump_json(), timeout_seconds=self.timeout_seconds)
         except EngineFault:
-            row = await _in_thread(lambda: self.store.get(number))
+            row = await in_thread(lambda: self.store.get(number))
             await self._settle_interrupted(row)
             return None
         except ToolError as error:
             failed = Failed(code=error.code, message=error.message)
-            await _in_thread(lambda: self._settle_failed(number, attempt, failed))
+            await in_thread(lambda: self._settle_failed(number, attempt, failed))
             raise
         crash_point("apply.after_writer")
         outcome = OUTCOME.validate_json(text)
         match outcome:
             case Applied():
-                await _in_thread(lambda: self._settle_applied(number, attempt, row.proposal, outcome))
+                await in_thread(lambda: self._settle_applied(number, attempt, row.proposal, outcome))
             case Moved():
-                await _in_thread(lambda: self._settle(number, attempt, "moved", outcome.reason))
+                await in_thread(lambda: self._settle(number, attempt, "moved", outcome.reason))
                 return outcome
             case Failed():
                 if outcome.is_settled:
-                    await _in_thread(lambda: self._settle_failed(number, attempt, outcome))
+                    await in_thread(lambda: self._settle_failed(number, attempt, outcome))
                 else:
-                    await self._settle_interrupted(await _in_thread(lambda: self.store.get(number)))
-                    status = (await _in_thread(lambda: self.store.get(number))).summary.status
+                    await self._settle_interrupted(await in_thread(lambda: self.store.get(number)))
+                    status = (await in_thread(lambda: self.store.get(number))).summary.status
                     if status == "applied":
                         return None
                     if status == "unknown":
@@ -231,7 +228,7 @@ class Applying:
             with self.store.transaction() as moves:
                 return moves.revoke(number, attempt)
 
-        owner = await _in_thread(revoke)
+        owner = await in_thread(revoke)
         job = ReceiptJob(
             place=self.place,
             change=row.summary.handle,
@@ -244,18 +241,18 @@ class Applying:
             outcome = OUTCOME.validate_json(text)
         except (EngineFault, ToolError) as error:
             reason = f"whether it was applied is not known yet: {error.message}"
-            await _in_thread(lambda: self._settle(number, owner, "unknown", reason))
+            await in_thread(lambda: self._settle(number, owner, "unknown", reason))
             return
         match outcome:
             case Applied():
-                await _in_thread(lambda: self._settle_applied(number, owner, row.proposal, outcome))
+                await in_thread(lambda: self._settle_applied(number, owner, row.proposal, outcome))
             case NotApplied():
                 reason = "an attempt was interrupted before it changed anything"
-                await _in_thread(lambda: self._settle(number, owner, "approved", reason))
+                await in_thread(lambda: self._settle(number, owner, "approved", reason))
             case _:
                 detail = outcome.message if isinstance(outcome, Failed) else outcome.outcome
                 reason = f"whether it was applied is not known yet: {detail}"
-                await _in_thread(lambda: self._settle(number, owner, "unknown", reason))
+                await in_thread(lambda: self._settle(number, owner, "unknown", reason))
 
     def prune(self) -> None:
         """Remove undo records beyond age and quota, and staged files of changes that are closed."""
@@ -264,12 +261,12 @@ class Applying:
         if not folder.is_dir():
             return
         records = sorted(folder.glob("c*-*"), key=lambda p: p.stat().st_mtime, reverse=True)
-        oldest = self.store.now() - self.policy.undo_days * 86400
+        oldest = self.store.now() - self.policy().undo_days * 86400
         total = 0
         for position, path in enumerate(records):
             facts = path.stat()
             total += facts.st_size
-            if position and (facts.st_mtime < oldest or total > self.policy.undo_bytes):
+            if position and (facts.st_mtime < oldest or total > self.policy().undo_bytes):
                 path.unlink(missing_ok=True)
 
     def _prune_staging(self) -> None:
@@ -309,7 +306,3 @@ def touched_objects(proposal: Proposal) -> tuple[str, ...]:
         if before.get((p.kind, p.schema_name, p.name)) != p
     ]
     return (*changed, *(f"file:{f.path}" for f in proposal.preview.files))
-
-
-async def _in_thread(function: Callable[[], T]) -> T:
-    return await anyio.to_thread.run_sync(function)

@@ -17,7 +17,7 @@ from datasteward.changes.jobs import (
 )
 from datasteward.changes.measurement import measure
 from datasteward.changes.receipts import settle_attempt
-from datasteward.changes.work import explain
+from datasteward.changes.running import explain
 from datasteward.errors import ErrorCode, ToolError
 
 
