@@ -84,15 +84,17 @@ def quarantine_of(reasons: tuple[ReasonCount, ...], folder: Path) -> Quarantine:
 def _tell(converted: Converted, columns: Sequence[SourceColumn]) -> tuple[str, ...]:
     told: list[str] = []
     if converted.bad_rows:
-        told.append(
-            f"{converted.bad_rows} row{'s' if converted.bad_rows > 1 else ''} did not parse and are in quarantine."
-        )
+        told.append(tell_quarantine(converted.bad_rows, "row", "that did not parse"))
     if converted.outside_rows:
-        told.append(
-            f"{converted.outside_rows} line{'s' if converted.outside_rows > 1 else ''} below the table are in quarantine."
-        )
+        told.append(tell_quarantine(converted.outside_rows, "line", "below the table"))
     told.extend(f"{m.rows} row{'s' if m.rows > 1 else ''} mended: {m.reason}." for m in converted.mended)
     for column in columns:
         if column.null_spellings:
             told.append(f"{quote_name(column.name)}: {', '.join(column.null_spellings)} read as NULL.")
     return tuple(told)
+
+
+def tell_quarantine(count: int, what: str, why: str) -> str:
+    """A sentence on rows or lines set aside."""
+    many, link = (f"{what}s", "are") if count > 1 else (what, "is")
+    return f"{count:,} {many} {why} {link} in quarantine."

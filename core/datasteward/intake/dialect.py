@@ -63,28 +63,54 @@ def split_lines(text: str, newlines: Newlines) -> list[str]:
     return text.splitlines(keepends=True) if "\r" not in text else re.findall(r"[^\n]*\n|[^\n]+\Z", text)
 
 
-def sniff_plain(text: str) -> Dialect | None:
-    """The dialect of an undoubtedly regular text (same width in every record, no other delimiter as even), else None."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainText:
+    """The dialect of a regular text, and its lines up to the end of the last whole record."""
+
+    dialect: Dialect
+    lines: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Widths:
+    found: frozenset[int]
+    line_count: int
+
+
+def sniff_plain(text: str, newlines: Newlines, *, is_whole: bool) -> PlainText | None:
+    """How an undoubtedly regular text is written (same width in every record, no other delimiter as even), else None.
+
+    A record that stays open at the end of a text that is not whole is left out.
+    """
     first = text[: text.find("\n")] if "\n" in text else text
     counts = {d: first.count(d) for d in _USUAL}
     delimiter = max(counts, key=lambda d: counts[d])
     if not counts[delimiter] or "\\" in text or text[:1] in "#\n\r " or "\n#" in text[:2000]:
         return None
-    rivals = [d for d in _USUAL if d != delimiter and counts[d]]
-    widths = _csv_widths(text, delimiter)
-    if widths is None or len(widths) != 1 or any(_csv_widths(text, d) in (None, widths) for d in rivals):
+    lines = split_lines(text, newlines)
+    widths = _csv_widths(lines, delimiter, is_whole)
+    if widths is None or len(widths.found) != 1:
         return None
-    if any(len(w or ()) == 1 for d in rivals if (w := _csv_widths(text, d))):
-        return None
-    return Dialect(delimiter=delimiter)
+    for rival in (d for d in _USUAL if d != delimiter and counts[d]):
+        other = _csv_widths(lines, rival, is_whole)
+        if other is None or len(other.found) == 1:
+            return None
+    return PlainText(dialect=Dialect(delimiter=delimiter), lines=lines[: widths.line_count])
 
 
-def _csv_widths(text: str, delimiter: str) -> frozenset[int] | None:
+def _csv_widths(lines: list[str], delimiter: str, is_whole: bool) -> _Widths | None:
+    """The widths of the records by Python's own strict reader; None where it finds fault with one."""
+    found: set[int] = set()
+    line_count = 0
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
-        rows = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
-        return frozenset(len(row) for row in rows)
+        for row in rows:
+            found.add(len(row))
+            line_count = rows.line_num
     except csv.Error:
-        return None
+        if is_whole or rows.line_num < len(lines) or line_count < len(lines) / 2:
+            return None
+    return _Widths(found=frozenset(found), line_count=line_count)
 
 
 def sniff_dialect(lines: list[str], newlines: Newlines, fixed: Dialect | None = None) -> Sniffed:

@@ -200,12 +200,25 @@ def _fixed_dialect(o: Overrides) -> Dialect | None:
 
 
 def _spread(lines: list[str]) -> list[str]:
-    """The first lines, and some from the middle when there are many; no huge ones, which would take long to cut."""
+    """The first lines, and some from the middle when there are many; no huge ones, which would take long to cut.
+
+    A record over several lines is not torn where double quotes tell of one.
+    """
     lines = [line for line in lines if len(line) < _HUGE_LINE] or lines
     if len(lines) <= 150:
         return lines
-    middle = len(lines) // 2
-    return lines[:120] + lines[middle : middle + 30]
+    middle = lines[len(lines) // 2 : len(lines) // 2 + 30]
+    return _whole_records(lines[:120]) + ([] if any(line.count('"') % 2 for line in middle) else middle)
+
+
+def _whole_records(lines: list[str]) -> list[str]:
+    """`lines` without those after the last one up to which double quotes come in pairs, if that leaves half of them."""
+    open_quotes = 0
+    last = 0
+    for position, line in enumerate(lines, start=1):
+        open_quotes = (open_quotes + line.count('"')) % 2
+        last = last if open_quotes else position
+    return lines[:last] if last >= len(lines) / 2 else lines
 
 
 def _try_plain(base: Intake, head: bytes) -> Intake | None:
@@ -223,10 +236,11 @@ def _try_plain(base: Intake, head: bytes) -> Intake | None:
     newlines = find_newlines(text)
     if newlines.is_mixed or newlines.mark == "\r" or not text:
         return None
-    dialect = sniff_plain(text)
-    if dialect is None:
+    plain = sniff_plain(text, newlines, is_whole=is_whole)
+    if plain is None:
         return None
-    records = list(islice(RecordReader(dialect).read(split_lines(text, newlines)), 60))
+    dialect = plain.dialect
+    records = list(islice(RecordReader(dialect).read(plain.lines), 60))
     if any(r.flaw for r in records):
         return None
     table = find_table(records)
@@ -276,10 +290,11 @@ def _lay_out(
         footer=tuple(r.raw for r in kept[table.end :])[:50] if is_whole else (),
     )  # fmt: skip
     columns = tuple(SourceColumn(name=n, label=label, type="VARCHAR") for n, label in zip(names, labels, strict=True))
+    comments = (f"Lines that begin with {comment} were left out as comments.",) if comment else ()
     return replace(
         base, encoding=encoding, layout=layout, columns=columns, is_fully_read=is_whole,
         dialect=replace(sniffed.dialect, newline=newlines.mark, mixed_newlines=newlines.is_mixed),
-        doubts=base.doubts + _doubts(encoding, newlines, sniffed, table, kept, labels),
+        doubts=base.doubts + comments + _doubts(encoding, newlines, sniffed, table, kept, labels),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import duckdb
 from datasteward.errors import ToolError
 from datasteward.intake.compression import open_plain
 from datasteward.intake.convert import QuarantineWriter, check_limit, convert_lists, count_reasons
-from datasteward.intake.copies import keep_copy, plan_text_copy, quarantine_of
+from datasteward.intake.copies import keep_copy, plan_text_copy, quarantine_of, tell_quarantine
 from datasteward.intake.model import BadRowLimit, Intake, ReadPlan, SourceColumn
 from datasteward.intake.records import Record
 from datasteward.intake.sql_text import quote_name, quote_path, quote_text
@@ -120,7 +120,7 @@ def _set_aside(
     plan = _plan_values(connection, intake, kept, "newline_delimited")
     quarantine = quarantine_of(count_reasons(aside.reasons), folder)
     files = (folder / kept.name, quarantine.path)
-    told = f"{bad} line{'s' if bad > 1 else ''} did not parse and {'are' if bad > 1 else 'is'} in quarantine."
+    told = tell_quarantine(bad, "line", "that did not parse")
     return ReadPlan(
         kind="converted", table_sql=plan.table_sql.replace(quote_path(kept), quote_path(files[0])), files=files,
         columns=plan.columns, rows=lines.total - bad, quarantine=quarantine, told=(*plan.told, told),

@@ -14,6 +14,7 @@ _FOOT = re.compile(
 )
 _BARE_FOOT = re.compile(r"(?i)\W*\w+\W*")
 """One word alone: in a row as wide as the table it labels the row rather than saying something below it."""
+_UNCERTAIN = "It is uncertain whether the first row is a header; it was read as one."
 _MISSING = frozenset({"", "-", "--", "na", "n/a", "null", "none", "nan", "?", "."})
 
 
@@ -46,13 +47,15 @@ def find_table(records: list[Record] | tuple[Record, ...], header_rows: int | No
         return Table(start=start, header_rows=header_rows, end=end, width=width, other_tables=others)
     body = [r.fields for r, ok in zip(records[start:end], fits[start:end], strict=True) if ok]
     rows, doubt = _guess_header(body, width)
+    if doubt and len(body) == 1 < end - start:
+        doubt = _UNCERTAIN
     return Table(start=start, header_rows=rows, end=end, width=width, header_doubt=doubt, other_tables=others)
 
 
 def _prevailing_width(records: list[Record] | tuple[Record, ...]) -> int:
     counts = Counter(len(r.fields) for r in records)
     weighted = {w: n * (1.0 if w > 1 else 0.5) for w, n in counts.items()}
-    best = max(weighted, key=lambda w: (weighted[w], w))
+    best = max(weighted, key=lambda w: (weighted[w], w == len(records[0].fields), w))
     if best == 1 and counts.get(1, 0) < 0.9 * len(records):
         wider = {w: n for w, n in counts.items() if w > 1}
         if wider and sum(wider.values()) >= 2:
@@ -146,7 +149,7 @@ def _guess_header(body: list[list[str]], width: int) -> tuple[int, str]:
         certain = votes_against >= 2 or len(rest) > 3
         return 0, "" if certain else "It is uncertain whether the first row is a header; it was read as data."
     if votes_for and votes_for == votes_against:
-        return 1, "It is uncertain whether the first row is a header; it was read as one."
+        return 1, _UNCERTAIN
     return _guess_header_of_words(first, rest, width)
 
 
@@ -161,17 +164,16 @@ def _guess_header_of_words(first: list[str], rest: list[list[str]], width: int) 
     too_long = sum(1 for c in filled if len(c) > 80)
     if too_long > width // 2:
         return 0, "It is uncertain whether the first row is a header; it was read as data."
-    doubt = (
-        "" if is_distinct and recurs == 0 else "It is uncertain whether the first row is a header; it was read as one."
-    )
+    doubt = "" if is_distinct and recurs == 0 else _UNCERTAIN
     return 1, doubt
 
 
 def _is_year_header(first: list[str], rest: list[list[str]]) -> bool:
-    """Rising years as labels beside words, over columns that do not hold years themselves."""
+    """Years in order as labels beside words, over columns that do not hold years themselves."""
     at = [i for i, c in enumerate(first) if re.fullmatch(r"(1[89]|20)\d\d", c.strip())]
     years = [int(first[i]) for i in at]
-    if len(years) < 2 or any(b <= a for a, b in pairwise(years)):
+    steps = [b - a for a, b in pairwise(years)]
+    if not steps or not (min(steps) > 0 or max(steps) < 0):
         return False
     if not any(c.strip() and not is_value(c) for c in first) or any(
         is_value(c) for i, c in enumerate(first) if i not in at
