@@ -70,13 +70,23 @@ def _short(value: float) -> str:
     return f"{value:.4g}"
 
 
+def _write_within(value: Number, width: int) -> str:
+    """The exact number, or with `~` and fewer decimals when it is longer than `width`."""
+    text = write_number(value)
+    for decimals in (4, 2, 0) if len(text) > width else ():
+        text = f"~{value:,.{decimals}f}"
+        if len(text) <= width:
+            break
+    return text
+
+
 def _bars(plot: Plot, width: int, height: int) -> list[str]:
     shown = plot.points[: height - 1] if len(plot.points) > height - 1 else plot.points
     labels = [p.x.label + (f" · {p.series}" if p.series is not None else "") for p in shown]
     values = [p.value if p.value is not None else 0 for p in shown]
-    numbers = [write_number(v) for v in values]
-    number_width = min(max(map(len, numbers)), width // 3)
-    label_width = min(max(map(cell_width, labels)), width // 3)
+    number_width = min(max(len(write_number(v)) for v in values), width // 3)
+    numbers = [_write_within(v, number_width) for v in values]
+    label_width = min(max(map(cell_width, [*labels, plot.x_title])), width // 3)
     room = width - label_width - number_width - 3
     low, high = min(0.0, *map(float, values)), max(0.0, *map(float, values))
     lines = [f"{fit(plot.x_title, label_width)} │ {fit(plot.value_title, width - label_width - 3)}".rstrip()]
