@@ -78,14 +78,14 @@ def narrow_by_record(session: Session, record: UndoRecord, shape: TableShape) ->
 def restore(session: Session, record: UndoRecord, noted: Mapping[TableName, str]) -> None:
     """Undo rows and objects on `session.work`; files are restored by publishing.
 
-    `noted` names, for each table with changed rows, the relation (rid, h) of those that `narrow_by_record` found.
+    `noted` names the relation (rid, h) of the rows that `narrow_by_record` found, for tables other than our own.
     Raises `ToolError` when it cannot.
     """
     try:
         _restore_objects(session, record.objects)
         tables = _parents_first(record.tables)
         for images in tables:
-            _pick_rows(session, images, noted[images.table])
+            _pick_rows(session, images, noted.get(images.table) or _hashed_rows(session, images))
         for images in reversed(tables):
             _remove_added(session, images)
         for images in tables:
@@ -128,6 +128,11 @@ def _pick_rows(session: Session, images: RowImages, noted: str) -> None:
             f" OVER (PARTITION BY after_hash ORDER BY rowid) AS n FROM {updated}) AS u"
             " ON t.h = u.after_hash AND t.n = u.n"
         )
+
+
+def _hashed_rows(session: Session, images: RowImages) -> str:
+    table = qualify(session.catalog, images.table)
+    return f"(SELECT rowid AS rid, {hash_columns(images.names)} AS h FROM {table})"
 
 
 def _remove_added(session: Session, images: RowImages) -> None:
