@@ -146,7 +146,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory, spark_address: str) -> Itera
     opened.close()
 
 
-@pytest.mark.parametrize("line", [line for line in SAME.strip().splitlines()])
+@pytest.mark.parametrize("line", SAME.strip().splitlines())
 def test_expressions_let_through_give_the_same_values(cases: SparkCases, line: str) -> None:
     expressions = [e.strip() for e in line.split(" | ")]
     selected = ", ".join(f"{e} AS c{n}" for n, e in enumerate(expressions))

@@ -100,9 +100,7 @@ def test_new_files_are_appended_through_spark(shop: PipelineWorkspace) -> None:
 
 
 def test_sparks_own_sql_runs_and_is_ordered_after_what_it_reads(shop: PipelineWorkspace) -> None:
-    native = (
-        "SELECT customer, concat_ws(',', sort_array(collect_list(CAST(id AS STRING)))) AS ids FROM staging.orders GROUP BY customer"
-    )
+    native = "SELECT customer, concat_ws(',', sort_array(collect_list(CAST(id AS STRING)))) AS ids FROM staging.orders GROUP BY customer"
     header = ("dialect: spark", "columns: {customer: VARCHAR, ids: VARCHAR}")
     shop.write({"marts/native.sql": on_spark(native, *header)})
     assert [s.name for s in shop.plan().running] == ["staging.orders", "marts.native"]

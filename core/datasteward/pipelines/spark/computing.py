@@ -196,7 +196,7 @@ def _explain(failed: Failed, connection: SparkConnection, query: SparkQuery) -> 
 
 
 def _with_names(words: str, query: SparkQuery) -> str:
-    names = {i.name: i.relation for i in query.inputs}
+    names = {i.name: i.label for i in query.inputs}
     return re.sub(r"`?\b(input_\d+)\b`?", lambda m: names.get(m[1], m[0]), words)
 
 

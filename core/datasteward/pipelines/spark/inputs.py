@@ -48,6 +48,11 @@ class Input:
     relation: str
     export: Export
 
+    @property
+    def label(self) -> str:
+        """The relation as people write it."""
+        return self.relation.replace('"', "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedQuery:
@@ -82,7 +87,7 @@ def make_input(name: str, relation: str, columns: Sequence[Column]) -> Input:
     export = _plan_export(columns)
     if not export.columns:
         raise ToolError(
-            f"no column of {relation} has a type that Spark knows",
+            f"no column of {relation.replace(chr(34), '')} has a type that Spark knows",
             code="invalid_arguments",
             hint="Compute this asset in DuckDB, or cast the columns in an asset before it.",
         )

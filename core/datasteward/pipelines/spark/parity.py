@@ -198,7 +198,7 @@ def _sample(cursor: duckdb.DuckDBPyConnection, entry: Input, folder: Path) -> In
     file = f"read_parquet({quote_text(str(folder / f'{entry.name}.parquet'))})"
     cursor.execute(f"CREATE OR REPLACE TEMP VIEW {quote_name(entry.name)} AS SELECT * FROM {file}")
     rows = _count(cursor, file)
-    return InputSample(relation=entry.relation, rows=rows, is_whole=rows == _count(cursor, entry.relation))
+    return InputSample(relation=entry.label, rows=rows, is_whole=rows == _count(cursor, entry.relation))
 
 
 def _count(cursor: duckdb.DuckDBPyConnection, relation: str) -> int:
