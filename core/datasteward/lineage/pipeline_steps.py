@@ -26,13 +26,18 @@ def expand_run(text: str, run: str, root: Path, state_folder: Path) -> list[Stat
     pipeline = load_pipeline(read_folder(root / find_folder(root, found.folder)))
     works = []
     for asset in pipeline.assets:
-        if asset.key not in published or asset.language != "sql":
+        if asset.key not in published or asset.language == "python":
             continue
+        body = asset.body
+        if asset.language == "spark":
+            from datasteward.pipelines.spark.native import NativeQuery
+
+            body = NativeQuery(body).to_duckdb()
         kind = "VIEW" if asset.options.materialize == "view" else "TABLE"
         target = f"{quote_name(asset.schema)}.{quote_name(asset.table)}"
         works.append(
             StatementWork(
-                sql=f"CREATE OR REPLACE {kind} {target} AS {asset.body.strip().rstrip(';')}",
+                sql=f"CREATE OR REPLACE {kind} {target} AS {body.strip().rstrip(';')}",
                 kind="create_view" if kind == "VIEW" else "create_table_as",
                 writes=(TableName(schema_name=asset.schema, name=asset.table),),
             )

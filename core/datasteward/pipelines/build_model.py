@@ -35,6 +35,8 @@ class Build:
     upstream: Mapping[str, Versions]
     version: str
     """The mark that content published by this step gets."""
+    outside_seconds: float = 0.0
+    """What computing its rows outside DuckDB took."""
     source: str | None = None
     """For a Python asset: the Parquet file with its rows."""
     attempt: int = 1

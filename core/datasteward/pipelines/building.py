@@ -40,7 +40,7 @@ def build_step(cursor: duckdb.DuckDBPyConnection, build: Build) -> Built:
     key = build.step.key
     crash_point(f"step.begun:{key}")
     audit = _build_rows(cursor, build)
-    seconds = time.perf_counter() - started
+    seconds = build.outside_seconds + time.perf_counter() - started
     outcome = StepOutcome(
         key=key,
         name=build.step.name,

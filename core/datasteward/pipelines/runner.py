@@ -248,8 +248,10 @@ class Runner:
         try:
             batch.begin()
             build = self._describe_build(step, attempt)
+            began = time.perf_counter()
             with compute_outside(self._outside, build, batch.cursor, allowed) as source:
-                built = build_step(batch.cursor, replace(build, source=source))
+                seconds = time.perf_counter() - began
+                built = build_step(batch.cursor, replace(build, source=source, outside_seconds=seconds))
         finally:
             with self._turn:
                 self._building[key] = None

@@ -312,3 +312,11 @@ def test_faults_keep_their_hint(shop: PipelineWorkspace) -> None:
         shop.write({"marts/bad.sql": on_spark("SELECT ln(id) AS x FROM staging.orders")})
         shop.plan()
     assert "dialect: spark" in refused.value.message
+
+
+def test_the_time_that_spark_took_is_told_as_the_steps(shop: PipelineWorkspace) -> None:
+    shop.write({"marts/totals.sql": on_spark(TOTALS)})
+    outcome = shop.run()
+    seconds = {s.name: s.seconds for s in outcome.steps}
+    assert seconds["marts.totals"] > 0.2
+    assert seconds["staging.orders"] < seconds["marts.totals"]

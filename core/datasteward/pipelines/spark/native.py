@@ -75,6 +75,10 @@ class NativeQuery:
             table.set("catalog", None)
         return self._tree.sql(dialect="spark")
 
+    def to_duckdb(self) -> str:
+        """The query in DuckDB's words, good enough to see where its columns come from, not to be run."""
+        return self._tree.sql(dialect="duckdb")
+
     def _real_tables(self) -> list[exp.Table]:
         """Tables that are not common table expressions of their scope."""
         found: dict[int, exp.Table] = {}
