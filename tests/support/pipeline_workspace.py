@@ -15,8 +15,10 @@ import duckdb
 
 from datasteward.engine.engine import make_worker_settings
 from datasteward.engine.jobs import WorkerSettings
-from datasteward.engine.lockdown import open_cursor, open_reader
+from datasteward.engine.lockdown import open_cursor
+from datasteward.pipelines.connected import find_attachments
 from datasteward.pipelines.loading import PipelineFiles, read_folder
+from datasteward.pipelines.opening import open_to_plan
 from datasteward.pipelines.plan_model import Plan, PlanRequest
 from datasteward.pipelines.preparing import prepare
 from datasteward.pipelines.run_model import RunJob, RunOutcome
@@ -89,15 +91,7 @@ class PipelineWorkspace:
     def _plan(self, has_database: bool, select: Sequence[str], options: dict[str, Any]) -> Plan:
         settings = self.settings
         database = settings.database if has_database else None
-        connection = open_reader(
-            database,
-            roots=settings.roots,
-            results=(settings.results_folder, settings.cache_folder),
-            memory_limit_bytes=settings.memory_bytes,
-            threads=2,
-            temp_folder=settings.temp_folder,
-            temp_limit_bytes=settings.temp_bytes,
-        )
+        connection = open_to_plan(settings, database, find_attachments(self.files(), settings))
         here = Path.cwd()
         os.chdir(self.root)
         try:

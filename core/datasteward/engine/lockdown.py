@@ -90,13 +90,22 @@ def open_writer(
     )
 
 
-def open_cursor(connection: duckdb.DuckDBPyConnection, database_name: str | None) -> duckdb.DuckDBPyConnection:
-    """A cursor on which bare names mean the database's, then those of the in-memory catalog."""
+def open_cursor(
+    connection: duckdb.DuckDBPyConnection, database_name: str | None, schemas: Iterable[str] = ()
+) -> duckdb.DuckDBPyConnection:
+    """A cursor on which bare names mean the database's, then those of the in-memory catalog and of its `schemas`."""
     cursor = connection.cursor()
-    if database_name is not None:
-        path = f"{quote_name(database_name)}.main,memory.main"
-        cursor.execute(f"SET search_path = {quote_text(path)}")
+    look_into(cursor, database_name, schemas)
     return cursor
+
+
+def look_into(cursor: duckdb.DuckDBPyConnection, database_name: str | None, schemas: Iterable[str]) -> None:
+    """Make a cursor find names as `open_cursor` says; a schema in memory is found only where it is named here."""
+    path = ["memory.main", *(f"memory.{quote_name(s)}" for s in schemas)]
+    if database_name is not None:
+        path.insert(0, f"{quote_name(database_name)}.main")
+    if len(path) > 1:
+        cursor.execute(f"SET search_path = {quote_text(','.join(path))}")
 
 
 def _open(

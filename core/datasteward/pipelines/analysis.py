@@ -52,6 +52,12 @@ class Analysis:
         """The nodes, each after what it reads."""
         return tuple(self.nodes[a.key] for a in self.graph.assets if a.key in self.nodes)
 
+    @property
+    def schemas(self) -> tuple[str, ...]:
+        """The schemas of the in-memory catalog in which views stand for what the assets read, such as sheets."""
+        names = [o.asked.parts for n in self.nodes.values() for o in n.outer if o.kind in {"file", "result"}]
+        return tuple(dict.fromkeys(parts[0] for parts in names if len(parts) == 2))
+
 
 def analyse(pipeline: Pipeline, surroundings: Surroundings) -> Analysis:
     """The pipeline bound against what is there; raises `PipelineFault` with every fault, so that nothing half runs."""
@@ -96,7 +102,7 @@ class _Analyst:
             self._know_check_targets(draft.asset)
         edges = {key: [*d.keys, *self._check_edges(d.asset)] for key, d in drafts.items()}
         graph = self._order(edges)
-        for wave in _waves(graph) if graph else ():
+        for wave in graph.waves if graph else ():
             self._bind_ahead([drafts[a.key] for a in wave if a.key in drafts])
             for asset in wave:
                 if asset.key not in drafts or (graph and self.failed & set(graph.inputs[asset.key])):
@@ -109,7 +115,7 @@ class _Analyst:
                     self.failed.add(asset.key)
         if self.problems or graph is None:
             raise PipelineFault(self.problems)
-        return Analysis(pipeline=self.pipeline, graph=_without_ephemerals(graph), nodes=self.nodes)
+        return Analysis(pipeline=self.pipeline, graph=graph.without_ephemerals(), nodes=self.nodes)
 
     def _bind_ahead(self, drafts: list[_Draft]) -> None:
         """Bind what only reads tables that are known by now."""
@@ -203,7 +209,8 @@ class _Analyst:
         try:
             found = self.surroundings.find(use.parts)
         except ToolError as error:
-            raise PipelineFault([_problem_at(asset, sql, use.start, error.message)]) from error
+            message = " ".join(filter(None, (error.message, error.hint)))
+            raise PipelineFault([_problem_at(asset, sql, use.start, message)]) from error
         if found is None:
             known = [*(a.name for a in self.pipeline.assets if a.key != asset.key), *self.surroundings.names()]
             message = f"there is no asset, table or file '{use.label}'{suggest(use.label, known)}"
@@ -340,21 +347,10 @@ class _Analyst:
         return None
 
 
-def _waves(graph: Graph) -> list[list[Asset]]:
-    """The assets in groups, each reading only what groups before it hold."""
-    depths: dict[str, int] = {}
-    for asset in graph.assets:
-        depths[asset.key] = 1 + max((depths[k] for k in graph.inputs[asset.key]), default=-1)
-    waves: list[list[Asset]] = [[] for _ in range(max(depths.values(), default=-1) + 1)]
-    for asset in graph.assets:
-        waves[depths[asset.key]].append(asset)
-    return waves
-
-
 def _refuse_borrowed_names(asset: Asset, draft: _Draft) -> None:
     """A stored view outlives the names that stand for files and results only while a query runs."""
     for parts, found in draft.outer_paths:
-        if found.kind == "result" or (found.kind == "file" and parts[0] != found.name):
+        if found.kind in {"result", "connection"} or (found.kind == "file" and parts[0] != found.name):
             message = (
                 f"a view cannot read '{found.name}' by its name '{'.'.join(parts)}', which the database does not know;"
                 " make it a table, or read the file by its path"
@@ -391,16 +387,6 @@ def _columns_read(lineage: StatementLineage, assets: list[Asset]) -> dict[str, f
         if name in used and edge.source.column:
             used[name].add(edge.source.column.casefold())
     return {a.key: frozenset(used[a.name.casefold()]) for a in assets}
-
-
-def _without_ephemerals(graph: Graph) -> Graph:
-    kept = [a for a in graph.assets if a.options.materialize != "ephemeral"]
-    hidden = {a.key for a in graph.assets} - {a.key for a in kept}
-
-    def flat(key: str) -> list[str]:
-        return [k for read in graph.inputs[key] for k in (flat(read) if read in hidden else [read])]
-
-    return Graph(assets=tuple(kept), inputs={a.key: tuple(dict.fromkeys(flat(a.key))) for a in kept})
 
 
 def _problem_at(asset: Asset, sql: str, position: int | None, message: str) -> Problem:

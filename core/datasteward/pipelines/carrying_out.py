@@ -12,9 +12,11 @@ from datasteward.changes.jobs import Applied, ApplyJob, Failed, Measurement, Mov
 from datasteward.changes.model import Fingerprint, ObjectPrint, Preview, SchemaChange, TableEffect, TableName
 from datasteward.changes.names import LEDGER_SCHEMA, quote_name
 from datasteward.engine.jobs import WorkerSettings
-from datasteward.engine.lockdown import open_cursor, open_reader
+from datasteward.engine.lockdown import open_cursor
 from datasteward.errors import ToolError
+from datasteward.pipelines.connected import find_attachments
 from datasteward.pipelines.loading import read_folder
+from datasteward.pipelines.opening import open_to_plan
 from datasteward.pipelines.plan_model import Plan, PlanStep
 from datasteward.pipelines.preparing import prepare
 from datasteward.pipelines.run_book import RunBook, RunReporter
@@ -29,20 +31,12 @@ STOP_POLL_SECONDS = 0.2
 def measure_run(job: PreviewJob, settings: WorkerSettings) -> Measurement:
     """The plan as a preview; it is kept under its hash. Raises `ToolError` when it cannot be planned."""
     statement = _statement(job)
+    files = read_folder(settings.workspace_root / statement.folder)
     database = settings.database if settings.database.is_file() else None
-    connection = open_reader(
-        database,
-        roots=settings.roots,
-        results=(settings.results_folder, settings.cache_folder),
-        memory_limit_bytes=settings.memory_bytes,
-        threads=settings.threads,
-        temp_folder=settings.temp_folder,
-        temp_limit_bytes=settings.temp_bytes,
-    )
+    connection = open_to_plan(settings, database, find_attachments(files, settings))
     try:
         name = database.stem if database else None
         cursor = open_cursor(connection, name)
-        files = read_folder(settings.workspace_root / statement.folder)
         plan = prepare(files, statement.request, cursor, name, settings).plan.model_copy(
             update={"folder": statement.folder}
         )

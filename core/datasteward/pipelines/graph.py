@@ -33,6 +33,25 @@ class Graph:
                 found[key].append(asset.key)
         return {key: tuple(readers) for key, readers in found.items()}
 
+    def without_ephemerals(self) -> "Graph":
+        """The graph of what is stored, in which who reads an ephemeral asset reads what that one reads."""
+        kept = [a for a in self.assets if a.options.materialize != "ephemeral"]
+        hidden = {a.key for a in self.assets} - {a.key for a in kept}
+
+        def flat(key: str) -> list[str]:
+            return [k for read in self.inputs[key] for k in (flat(read) if read in hidden else [read])]
+
+        return Graph(assets=tuple(kept), inputs={a.key: tuple(dict.fromkeys(flat(a.key))) for a in kept})
+
+    @property
+    def waves(self) -> tuple[tuple[Asset, ...], ...]:
+        """The assets in groups, each reading only what groups before it hold."""
+        depths: dict[str, int] = {}
+        for asset in self.assets:
+            depths[asset.key] = 1 + max((depths[k] for k in self.inputs[asset.key]), default=-1)
+        count = max(depths.values(), default=-1) + 1
+        return tuple(tuple(a for a in self.assets if depths[a.key] == n) for n in range(count))
+
 
 def make_graph(assets: Sequence[Asset], inputs: Mapping[str, Iterable[str]]) -> Graph:
     """The graph of `assets`; raises `PipelineFault` naming the files of a cycle."""

@@ -1,6 +1,7 @@
 """The worker's side of planning, testing and looking back: operations of a reader."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -18,54 +19,59 @@ if TYPE_CHECKING:
 MAX_SAMPLE_ROWS = 20
 
 
+@contextlib.contextmanager
+def _reading(session: "Session", files: PipelineFiles) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A cursor of the session, or of an instance of its own when the pipeline names databases to attach."""
+    from datasteward.engine.lockdown import open_cursor
+    from datasteward.pipelines.connected import find_attachments
+    from datasteward.pipelines.opening import open_to_plan
+
+    attached = find_attachments(files, session.settings)
+    database = session.settings.database if session.database_name else None
+    own = open_to_plan(session.settings, database, attached) if attached else None
+    cursor = open_cursor(own, session.database_name) if own else session.cursor()
+    try:
+        yield cursor
+    except duckdb.Error as error:
+        raise explain_duckdb_error(error, "", is_cancelled=session.is_cancelled) from error
+    finally:
+        if own is None:
+            session.close_cursor(cursor)
+        else:
+            own.close()
+
+
 def plan_pipeline(session: "Session", arguments: Mapping[str, Any], tell: "Tell") -> Any:
     """The plan of `files` (folder, texts) for `request`, as JSON."""
     from datasteward.pipelines.preparing import prepare
 
-    cursor = session.cursor()
-    try:
-        files = PipelineFiles(folder=arguments["folder"], texts=arguments["texts"])
+    files = PipelineFiles(folder=arguments["folder"], texts=arguments["texts"])
+    with _reading(session, files) as cursor:
         request = PlanRequest.model_validate(arguments["request"])
         prepared = prepare(files, request, cursor, session.database_name, session.settings)
         return prepared.plan.model_dump(mode="json")
-    except duckdb.Error as error:
-        raise explain_duckdb_error(error, "", is_cancelled=session.is_cancelled) from error
-    finally:
-        session.close_cursor(cursor)
 
 
 def run_tests(session: "Session", arguments: Mapping[str, Any], tell: "Tell") -> Any:
     """The outcomes of the assets' unit tests, as JSON."""
-    from datasteward.pipelines.analysis import analyse
     from datasteward.pipelines.graph import select_assets
-    from datasteward.pipelines.loading import load_pipeline
-    from datasteward.pipelines.surroundings import Surroundings
+    from datasteward.pipelines.preparing import understand
     from datasteward.pipelines.testing import run_asset_tests
 
-    cursor = session.cursor()
-    try:
-        pipeline = load_pipeline(PipelineFiles(folder=arguments["folder"], texts=arguments["texts"]))
-        names = [(a.schema, a.table) for a in pipeline.assets]
-        analysis = analyse(pipeline, Surroundings(cursor, session.database_name, session.settings, names))
+    files = PipelineFiles(folder=arguments["folder"], texts=arguments["texts"])
+    with _reading(session, files) as cursor:
+        analysis = understand(files, cursor, session.database_name, session.settings)
         selected = select_assets(analysis.graph, arguments["select"])
         return [o.model_dump(mode="json") for o in run_asset_tests(analysis, selected)]
-    except duckdb.Error as error:
-        raise explain_duckdb_error(error, "", is_cancelled=session.is_cancelled) from error
-    finally:
-        session.close_cursor(cursor)
 
 
 def find_readers(session: "Session", arguments: Mapping[str, Any], tell: "Tell") -> Any:
     """Which assets read which column of the asset `dataset`: `{column: [names]}`, columns in lower case."""
-    from datasteward.pipelines.analysis import analyse
-    from datasteward.pipelines.loading import load_pipeline
-    from datasteward.pipelines.surroundings import Surroundings
+    from datasteward.pipelines.preparing import understand
 
-    cursor = session.cursor()
-    try:
-        pipeline = load_pipeline(PipelineFiles(folder=arguments["folder"], texts=arguments["texts"]))
-        names = [(a.schema, a.table) for a in pipeline.assets]
-        analysis = analyse(pipeline, Surroundings(cursor, session.database_name, session.settings, names))
+    files = PipelineFiles(folder=arguments["folder"], texts=arguments["texts"])
+    with _reading(session, files) as cursor:
+        analysis = understand(files, cursor, session.database_name, session.settings)
         wanted = str(arguments["dataset"]).casefold()
         readers: dict[str, list[str]] = {}
         for key, node in analysis.nodes.items():
@@ -77,10 +83,6 @@ def find_readers(session: "Session", arguments: Mapping[str, Any], tell: "Tell")
                 for column in columns:
                     readers.setdefault(column, []).append(reader.asset.name)
         return readers
-    except duckdb.Error as error:
-        raise explain_duckdb_error(error, "", is_cancelled=session.is_cancelled) from error
-    finally:
-        session.close_cursor(cursor)
 
 
 def read_run_history(session: "Session", arguments: Mapping[str, Any], tell: "Tell") -> Any:

@@ -7,6 +7,7 @@ import duckdb
 from datasteward.engine.jobs import WorkerSettings
 from datasteward.lineage.rewriting import read_view_query
 from datasteward.pipelines.analysis import Analysis, analyse
+from datasteward.pipelines.connected import databases_of
 from datasteward.pipelines.kept_analysis import keep_analysis, recall_analysis
 from datasteward.pipelines.loading import Pipeline, PipelineFiles, load_pipeline
 from datasteward.pipelines.plan_model import Plan, PlanRequest
@@ -33,15 +34,30 @@ def prepare(
     settings: WorkerSettings,
 ) -> Prepared:
     """The plan of a pipeline's files at this moment; raises `ToolError` with every fault of the files."""
+    analysis = understand(files, connection, database_name, settings)
+    known = read_known(connection, database_name, analysis.pipeline)
+    plan = make_plan(analysis, known, request).model_copy(update={"folder": files.folder})
+    return Prepared(plan=plan, analysis=analysis, known=known)
+
+
+def understand(
+    files: PipelineFiles,
+    connection: duckdb.DuckDBPyConnection,
+    database_name: str | None,
+    settings: WorkerSettings,
+) -> Analysis:
+    """The pipeline's assets bound to what is there, taken from an earlier time where nothing moved.
+
+    The databases that the pipeline names are attached to `connection`. Raises `ToolError` with every fault of the files.
+    """
     pipeline = load_pipeline(files)
-    surroundings = Surroundings(connection, database_name, settings, [(a.schema, a.table) for a in pipeline.assets])
+    assets = [(a.schema, a.table) for a in pipeline.assets]
+    surroundings = Surroundings(connection, database_name, settings, assets, databases_of(files))
     analysis = recall_analysis(settings.cache_folder, files, pipeline, surroundings)
     if analysis is None:
         analysis = analyse(pipeline, surroundings)
         keep_analysis(settings.cache_folder, files, analysis, surroundings)
-    known = read_known(connection, database_name, pipeline)
-    plan = make_plan(analysis, known, request).model_copy(update={"folder": files.folder})
-    return Prepared(plan=plan, analysis=analysis, known=known)
+    return analysis
 
 
 def read_known(connection: duckdb.DuckDBPyConnection, database_name: str | None, pipeline: Pipeline) -> Known:

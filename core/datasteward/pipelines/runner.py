@@ -108,7 +108,7 @@ class Runner:
         return tuple(self._outcomes[s.key] for s in self._plan.steps)
 
     def _run_lane(self) -> None:
-        cursor = open_cursor(self._connection, self._database)
+        cursor = open_cursor(self._connection, self._database, self._prepared.analysis.schemas)
         batch = Batch(cursor=cursor, database=self._database, pipeline=self._plan.pipeline)
         try:
             while (key := self._take(batch)) is not None:

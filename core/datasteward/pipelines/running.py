@@ -17,6 +17,7 @@ from datasteward.engine.carriers import quote_name
 from datasteward.engine.jobs import WorkerSettings
 from datasteward.engine.lockdown import AttachedFile, open_cursor
 from datasteward.pipelines.build_model import QUARANTINE, Guard
+from datasteward.pipelines.connected import find_attachments
 from datasteward.pipelines.opening import open_for_run
 from datasteward.pipelines.preparing import Prepared, prepare
 from datasteward.pipelines.run_model import RunJob, RunOutcome
@@ -47,8 +48,10 @@ def run_pipeline(
     images = Path(job.images) if job.images else None
     is_new_database = not settings.database.exists()
     has_begun = False
-    record = [AttachedFile(name=IMAGES, path=images, is_read_only=False)] if images else []
-    connection = open_for_run(settings, record)
+    attached = find_attachments(job.files(), settings)
+    if images is not None:
+        attached += (AttachedFile(name=IMAGES, path=images, is_read_only=False),)
+    connection = open_for_run(settings, attached)
     try:
         database = settings.database.stem
         cursor = open_cursor(connection, database)

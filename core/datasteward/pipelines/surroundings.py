@@ -1,7 +1,7 @@
 """What assets can read around the pipeline: tables, views, files and results, with their columns and versions."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,14 +13,18 @@ from datasteward.engine.duckdb_errors import explain_duckdb_error
 from datasteward.engine.gate import AttachedCatalog, CatalogName, FileRules, Gate, GateReport, StoredMacro, StoredObject
 from datasteward.engine.gate_facts import NamedSource, Refused
 from datasteward.engine.jobs import WorkerSettings
+from datasteward.engine.lockdown import look_into
 from datasteward.engine.sources import Sources
 from datasteward.errors import ToolError
 from datasteward.lineage.schemas import Column
 from datasteward.lineage.sql_tokens import closing_index, read_tokens
+from datasteward.pipelines.connected import ConnectedNames
+from datasteward.pipelines.connections import DatabaseConnection
 from datasteward.pipelines.loading import RESERVED_SCHEMAS
+from datasteward.pipelines.problems import suggest
 from datasteward.pipelines.syntax import FileScan
 
-InputKind = Literal["table", "view", "file", "result"]
+InputKind = Literal["table", "view", "file", "result", "connection"]
 EXACT_ROWS = 5_000_000
 """Tables estimated to be longer are compared by their number of rows only."""
 
@@ -103,16 +107,19 @@ class Surroundings:
         database_name: str | None,
         settings: WorkerSettings,
         assets: Iterable[tuple[str, str]],
+        connections: Mapping[str, DatabaseConnection],
     ) -> None:
         self.connection = connection
         self.database_name = database_name
         self._catalog = AttachedCatalog(connection, database_name)
         self._sources = Sources(settings)
+        self._names = ConnectedNames(self._sources, connections, settings)
         database = settings.database
         denied = (settings.state_folder, database, database.with_name(database.name + ".wal"))
         self._rules = FileRules(roots=settings.roots, workspace_root=settings.workspace_root, denied=denied)
         self._settings = settings
         self._assets = list(assets)
+        self._schemas: list[str] = []
         self._gate: Gate | None = None
         self._root = settings.workspace_root
         self._made: dict[Asked, OuterInput] = {}
@@ -122,7 +129,7 @@ class Surroundings:
         """The gate's word on a query; views for the names it uses are not made."""
         if self._gate is None:
             catalog = _WithAssets(self._catalog, self._settings.database.stem, self._assets)
-            self._gate = Gate(catalog, self._sources, self._rules, max_bytes=self._settings.sql_bytes * 4)
+            self._gate = Gate(catalog, self._names, self._rules, max_bytes=self._settings.sql_bytes * 4)
         return self._gate.check(sql, intent="read")
 
     def digest(self) -> str:
@@ -163,7 +170,7 @@ class Surroundings:
         """
         asked = Asked(parts=parts)
         if asked not in self._made:
-            found = self._find_stored(asked) or self._find_named(asked)
+            found = self._find_connected(asked) or self._find_stored(asked) or self._find_named(asked)
             if found is None:
                 return None
             self._made[asked] = found
@@ -176,6 +183,42 @@ class Surroundings:
             label = ", ".join(asked.paths) or asked.call
             self._made[asked] = self._file_input(asked, label, f"SELECT * FROM {asked.call}", paths)
         return self._made[asked]
+
+    def _find_connected(self, asked: Asked) -> OuterInput | None:
+        connection, parts = self._names.find(asked.parts), asked.parts
+        if connection is None:
+            return None
+        source = self._names.resolve(parts)
+        if source is None:
+            words = f"'{'.'.join(parts)}' cannot be read; a connection gives the tables of its main schema"
+            raise ToolError(f"{words}, as {parts[0]}.{parts[-1]}", code="not_found")
+        label = f"{parts[0]}.{parts[1]}"
+        if connection.type == "sqlite":
+            self._make_view(source)
+            query = f"SELECT * FROM {quote_name(parts[0])}.{quote_name(parts[1])}"
+            return self._file_input(asked, label, query, [source.path])
+        stored = self._find_attached(parts[0].casefold(), parts[1])
+        where = f"{quote_name(parts[0].casefold())}.main.{quote_name(stored.name)}"
+        columns = self._columns(f"SELECT * FROM {where}")
+        version, rows, notes = self._version(where, stored, columns)
+        return OuterInput(
+            name=label, kind="connection", asked=asked, columns=columns, version=version, rows=rows, notes=notes
+        )
+
+    def _find_attached(self, database: str, name: str) -> StoredObject:
+        rows = self.connection.execute(
+            "SELECT table_name, 'table' FROM system.main.duckdb_tables()"
+            " WHERE database_name = $db AND schema_name = 'main' UNION ALL SELECT view_name, 'view'"
+            " FROM system.main.duckdb_views() WHERE database_name = $db AND schema_name = 'main' AND NOT internal",
+            {"db": database},
+        ).fetchall()
+        kinds = {str(n).casefold(): (str(n), str(k)) for n, k in rows}
+        found, kind = kinds.get(name.casefold(), ("", ""))
+        if kind == "table":
+            return StoredObject(schema="main", name=found, kind="table", sql="")
+        tables = [n for n, k in kinds.values() if k == "table"]
+        words = "is a view, and a connection gives tables only" if kind else f"is not there{suggest(name, tables)}"
+        raise ToolError(f"'{database}.{name}' {words}", code="not_found")
 
     def _find_stored(self, asked: Asked) -> OuterInput | None:
         parts = asked.parts
@@ -229,8 +272,10 @@ class Surroundings:
 
     def _make_view(self, source: NamedSource) -> None:
         view = self._sources.view(source, self.connection)
-        if view.schema != "main":
+        if view.schema != "main" and view.schema not in self._schemas:
             self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS memory.{quote_name(view.schema)}")
+            self._schemas.append(view.schema)
+            look_into(self.connection, self.database_name, self._schemas)
         name = f"memory.{quote_name(view.schema)}.{quote_name(view.name)}"
         self.connection.execute(f"CREATE OR REPLACE VIEW {name} AS {view.select}")
 
