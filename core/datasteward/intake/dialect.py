@@ -17,6 +17,7 @@ _TYPED = re.compile(
     r"[-+]?[\d.,' ]*\d[%€$£]?|[€$£]\s?-?[\d.,]+|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d\d(:\d\d(\.\d+)?)?Z?)?"
     r"|\d{1,2}:\d\d(:\d\d)?( ?[AaPp][Mm])?|https?://\S+|\S+@\S+\.\w+|(?i:true|false|yes|no|n/?a|null|none|-)"
 )
+_WHOLE_NUMBER = re.compile(r"[-+(]?[$€£]?\s?\d{1,3}(?:[,.' ]?\d{3})*(?:[.,]\d{1,2})?\s?[%€$£]?\)?")
 _FOREIGN = re.compile(r"[,;|\t]")
 
 
@@ -118,7 +119,9 @@ def sniff_dialect(lines: list[str], newlines: Newlines, fixed: Dialect | None = 
     sample = lines[:SNIFF_LINES]
     scored = sorted((_score(d, sample) for d in _candidates(sample, fixed)), key=lambda s: -s.score)
     best = scored[0]
-    if not (fixed and fixed.delimiter) and best.dialect.delimiter not in _USUAL and _is_doubtful(best):
+    if not (fixed and fixed.delimiter) and (
+        _is_column_of_numbers(best) or (best.dialect.delimiter not in _USUAL and _is_doubtful(best))
+    ):
         best = _score(Dialect(delimiter=absent_delimiter(sample)), sample)
     rival = next((s for s in scored[1:] if s.dialect.delimiter != best.dialect.delimiter), None)
     ratio = rival.score / best.score if rival and best.score else 0.0
@@ -139,10 +142,24 @@ def absent_delimiter(lines: list[str]) -> str:
 
 
 def _is_doubtful(best: _Scored) -> bool:
-    """An unusual delimiter in too few records, or that cuts them unevenly: the text is one column."""
+    """An unusual delimiter in too few records, not in the first, or that cuts them unevenly: the text is one column."""
     widths = Counter(len(r.fields) for r in best.records)
+    if best.records and len(best.records[0].fields) == 1:
+        return True
     even = max(widths.values()) / len(best.records) if best.records else 0.0
     return len(best.records) < 3 or even < 0.7
+
+
+def _is_column_of_numbers(best: _Scored) -> bool:
+    """A label over numbers such as 1,250.00 or 12,5, which the delimiter would cut in two."""
+    first, rest = best.records[:1], best.records[1:]
+    return bool(
+        rest
+        and len(first[0].fields) == 1
+        and rest[0].line_number == first[0].line_number + 1
+        and all(_WHOLE_NUMBER.fullmatch(r.raw.strip()) for r in rest)
+        and any(len(r.fields) > 1 for r in rest)
+    )
 
 
 def _candidates(lines: list[str], fixed: Dialect | None) -> list[Dialect]:

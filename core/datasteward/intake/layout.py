@@ -8,6 +8,7 @@ from itertools import pairwise
 from datasteward.intake.records import Record
 
 _NUMBER = re.compile(r"[-+(]?[$€£]?\s?\d[\d.,' ]*%?\)?(?:[eE][-+]?\d+)?[kKmM]?")
+_ADDRESS = re.compile(r"https?://\S+|[^\s@]+@[^\s@]+\.\w+")
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{1,2}:\d\d(:\d\d)?.*")
 _FOOT = re.compile(
     r"(?i)\W*(source|sources|note|notes|total|totals|generated|exported|end of|footnote|\d+\)|©|copyright)\b"
@@ -15,6 +16,7 @@ _FOOT = re.compile(
 _BARE_FOOT = re.compile(r"(?i)\W*\w+\W*")
 """One word alone: in a row as wide as the table it labels the row rather than saying something below it."""
 _UNCERTAIN = "It is uncertain whether the first row is a header; it was read as one."
+_SENTENCE = re.compile(r"[,;!\"]|[.']\s|\n")
 _MISSING = frozenset({"", "-", "--", "na", "n/a", "null", "none", "nan", "?", "."})
 
 
@@ -67,7 +69,17 @@ def _find_start(records: list[Record] | tuple[Record, ...], fits: list[bool], wi
     start = fits.index(True)
     while width > 2 and start + 1 < len(records) and fits[start + 1] and _is_title(records, start, width):
         start += 1
-    return start
+    return start + 1 if _is_title_by_header(records, fits, start, width) else start
+
+
+def _is_title_by_header(records: list[Record] | tuple[Record, ...], fits: list[bool], start: int, width: int) -> bool:
+    """A first row above a table with a header of its own: parted by a blank line, or words over a single column."""
+    if start + 3 > len(records) or _has_gap(records, start + 2):
+        return False
+    if not _has_gap(records, start + 1) and (width > 1 or len(records[start].raw.split()) < 2):
+        return False
+    body = [r.fields for r, ok in zip(records[start + 1 :], fits[start + 1 :], strict=True) if ok]
+    return _guess_header(body, width) == (1, "")
 
 
 def _is_title(records: list[Record] | tuple[Record, ...], index: int, width: int) -> bool:
@@ -124,9 +136,14 @@ def _count_other_tables(records: list[Record] | tuple[Record, ...], width: int, 
 
 
 def is_value(cell: str) -> bool:
-    """Whether a cell looks like a number, date or time rather than a word."""
+    """Whether a cell looks like a number, date, time, link or mail address rather than a word."""
     text = cell.strip()
-    return bool(_NUMBER.fullmatch(text) or _DATE.fullmatch(text))
+    return bool(_NUMBER.fullmatch(text) or _DATE.fullmatch(text) or _ADDRESS.fullmatch(text))
+
+
+def is_foot(text: str) -> bool:
+    """Whether a line begins as notes below a table do."""
+    return bool(_FOOT.match(text))
 
 
 def _guess_header(body: list[list[str]], width: int) -> tuple[int, str]:
@@ -164,7 +181,8 @@ def _guess_header_of_words(first: list[str], rest: list[list[str]], width: int) 
     too_long = sum(1 for c in filled if len(c) > 80)
     if too_long > width // 2:
         return 0, "It is uncertain whether the first row is a header; it was read as data."
-    doubt = "" if is_distinct and recurs == 0 else _UNCERTAIN
+    unlike_labels = sum(1 for c in filled if _SENTENCE.search(c) or len(c.split()) > 4)
+    doubt = "" if is_distinct and recurs == 0 and unlike_labels <= 0.3 * len(filled) else _UNCERTAIN
     return 1, doubt
 
 

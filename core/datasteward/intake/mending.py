@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from datasteward.intake.layout import is_value
+from datasteward.intake.layout import is_foot, is_value
 from datasteward.intake.model import Dialect
 from datasteward.intake.records import Record, RecordReader
 
@@ -42,7 +42,7 @@ class Mender:
         found = len(record.fields)
         if record.flaw and (bare := self._without_quotes(record)):
             return bare
-        for reader, what in self._readers:
+        for reader, what in () if is_foot(record.raw) else self._readers:
             if not self._may_suit(reader.dialect, record.raw):
                 continue
             again = list(reader.read([record.raw]))
