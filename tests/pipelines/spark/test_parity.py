@@ -32,7 +32,7 @@ def shop(tmp_path: Path, spark_address: str) -> PipelineWorkspace:
 
 def compare(shop: PipelineWorkspace, **options: object) -> ParityReport:
     files = shop.files()
-    return check_parity(ParityJob(folder=files.folder, texts=files.texts, **options), shop.settings)  # type: ignore[arg-type]
+    return check_parity(ParityJob(folder=files.folder, texts=files.texts, **options), shop.settings)
 
 
 def test_each_asset_is_told_equal_refused_skipped_or_failed(shop: PipelineWorkspace) -> None:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 
@@ -70,7 +70,8 @@ def compute_rows(
     job = SparkJob(
         address=connection.address, settings=SESSION_SETTINGS, inputs=inputs, sql=query.sql, output=str(output)
     )
-    outcome = _converse(job, deadline, is_stopped, progress)
+    with (folder / "client.txt").open("w+b") as words:
+        outcome = _converse(job, words, deadline, is_stopped, progress)
     if isinstance(outcome, Failed):
         raise _explain(outcome, connection, query)
     return output
@@ -101,13 +102,16 @@ def describe(cursor: duckdb.DuckDBPyConnection, relation: str) -> tuple[Column, 
     return tuple(Column(name=str(r[0]), type=str(r[1])) for r in rows)
 
 
-def _converse(job: SparkJob, deadline: float, is_stopped: Callable[[], bool], progress: Progress) -> Done | Failed:
+def _converse(
+    job: SparkJob, words: BinaryIO, deadline: float, is_stopped: Callable[[], bool], progress: Progress
+) -> Done | Failed:
+    """How the job ended; what its process writes besides goes to `words`, and is told when it ends without news."""
     kept: dict[str, Any] = {k: os.environ[k] for k in ("SYSTEMROOT", "PYTHONPATH") if k in os.environ}
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", MODULE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=words,
         env=kept,
         start_new_session=True,
         text=True,
@@ -118,20 +122,24 @@ def _converse(job: SparkJob, deadline: float, is_stopped: Callable[[], bool], pr
     listener = threading.Thread(target=_listen, args=(process, heard), daemon=True)
     listener.start()
     try:
-        try:
-            process.stdin.write(job.model_dump_json() + "\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            return Failed(kind="failed", message="the process that speaks with Spark ended at once")
-        return _follow(heard, deadline, is_stopped, progress)
+        process.stdin.write(job.model_dump_json() + "\n")
+        process.stdin.flush()
+        outcome = _follow(heard, deadline, is_stopped, progress)
+    except BrokenPipeError:
+        outcome = None
     finally:
         _end(process)
         listener.join(timeout=STOP_SECONDS)
+    if outcome is None:
+        words.seek(0)
+        told = words.read().decode("utf-8", "replace").strip()[-WORDS_CHARACTERS:]
+        return Failed(kind="failed", message=f"the process that speaks with it ended by itself: {told}")
+    return outcome
 
 
 def _follow(
     heard: "queue.Queue[News | None]", deadline: float, is_stopped: Callable[[], bool], progress: Progress
-) -> Done | Failed:
+) -> Done | Failed | None:
     while True:
         if is_stopped():
             raise Cancelled()
@@ -144,8 +152,6 @@ def _follow(
         match news:
             case TasksDone():
                 progress(news.done, news.total)
-            case None:
-                return Failed(kind="failed", message="the process that speaks with Spark ended without a word")
             case _:
                 return news
 
