@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import duckdb
 import pytest
 
 from datasteward.changes.host import SubprocessWriter
@@ -108,6 +109,41 @@ def test_a_run_is_taken_back_with_its_tables_quarantine_and_state(shop: Place) -
     assert contents(shop) == before
     assert shop.rows("SELECT count(*) FROM duckdb_schemas() WHERE schema_name IN ('new', 'quarantine')") == [(0,)]
     assert set(actions(shop.plan())) == {"staging.stg_orders", "marts.daily", "marts.ids", "new.one"}
+
+
+def test_of_tables_that_grow_only_the_touched_rows_are_kept(shop: Place) -> None:
+    for path in SHOP:
+        (shop.folder / path if not path.startswith("data/") else shop.root / path).unlink()
+    rows = "".join(f"{i},2026-01-0{i % 5 + 1}\n" for i in range(1000))
+    shop.write({"data/in/a.csv": f"id,day\n{rows}", "data/days.csv": f"id,day\n{rows}"})
+    shop.write(
+        {
+            "log.sql": "/* @asset materialize: append */ SELECT * FROM read_csv('data/in/*.csv')",
+            "days.sql": "/* @asset\nmaterialize: incremental\ntime: day\nstart: 2026-01-01\nlate: lookback\nlookback: 1\n"
+            "@end */ SELECT * FROM read_csv('data/days.csv')",
+        }
+    )
+    shop.run()
+    before = contents(shop)
+    shop.write({"data/in/b.csv": "id,day\n7,2026-01-07\n7,2026-01-07\n"})
+    shop.write({"data/days.csv": f"id,day\n{rows}2000,2026-01-05\n"})
+
+    async def work() -> None:
+        service = shop.service()
+        report = await service.propose(shop.statement(), requested_by="test:me")
+        await service.approve(report.change, digest=report.digest, by="me", channel="terminal")
+        assert shop.rows("SELECT (SELECT count(*) FROM log), (SELECT count(*) FROM days)") == [(1002, 1001)]
+        images = duckdb.connect(str(shop.workspace.undo_folder / f"{report.change}-run.duckdb"), read_only=True)
+        sizes = dict(images.execute("SELECT table_name, estimated_size FROM duckdb_tables()").fetchall())
+        images.close()
+        assert max(n for t, n in sizes.items() if t.startswith(("object", "removed", "added"))) < 300
+        undo = await service.propose_undo(report.change, requested_by="test:me")
+        done = await service.approve(undo.change, digest=undo.digest, by="me", channel="terminal")
+        assert (done.status, done.proven) == ("applied", True), done.message
+
+    do(work())
+    assert contents(shop) == before
+    assert set(actions(shop.plan())) == {"log", "days"}
 
 
 def test_a_run_whose_inputs_moved_asks_again_with_the_new_plan(shop: Place) -> None:
