@@ -40,6 +40,7 @@ class ChangeOutput(ToolOutput):
 
 def present_change(report: ChangeReport, *, with_rows: bool) -> ChangeOutput:
     """The report as a tool's answer; rows before and after only `with_rows`."""
+    preview = report.preview_now or report.preview
     return ChangeOutput(
         change=report.change,
         status=report.status,
@@ -48,9 +49,9 @@ def present_change(report: ChangeReport, *, with_rows: bool) -> ChangeOutput:
         next_change=report.successor,
         tables=[
             TableChange(table=t.table.label, action=t.action, inserted=t.inserted, updated=t.updated, deleted=t.deleted)
-            for t in report.preview.tables
+            for t in preview.tables
         ],
-        reversible=report.preview.is_reversible,
+        reversible=preview.is_reversible,
         proven=report.proven or None,
         text=render_report(report, with_rows=with_rows),
     )

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from datasteward.changes.model import ObjectKind, TableName
@@ -61,8 +61,15 @@ class CatalogObject:
     order: int
     create_sql: str
     after_sql: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Comments on the object, under the empty name, and on its columns."""
     is_exact: bool = True
     """False when `create_sql` may leave something out, as parameter defaults of macros are not in the catalog."""
+
+    def is_same_but_for_notes(self, other: "CatalogObject") -> bool:
+        """Whether nothing but the comments on it tells the two apart."""
+        return (self.order, self.create_sql, self.indexes) == (other.order, other.create_sql, other.indexes)
 
     @property
     def definition(self) -> str:
@@ -159,6 +166,8 @@ def _read_tables(connection: "duckdb.DuckDBPyConnection", catalog: str, columns:
                 *indexes.get((str(schema), str(name)), ()),
                 *_comments("table", catalog, schema, name, comment, columns),
             ),
+            indexes=tuple(indexes.get((str(schema), str(name)), ())),
+            notes=_notes(schema, name, comment, columns),
         )
         for schema, name, oid, sql, comment in _rows(
             connection,
@@ -226,6 +235,7 @@ def _read_sequences(connection: "duckdb.DuckDBPyConnection", catalog: str) -> li
             order=_number(oid),
             create_sql=_qualified_sequence(catalog, schema, name, str(sql)),
             after_sql=_comments("sequence", catalog, schema, name, comment, {}),
+            notes=_notes(schema, name, comment, {}),
         )
         for schema, name, oid, sql, comment in rows
     ]
@@ -246,6 +256,7 @@ def _read_views(connection: "duckdb.DuckDBPyConnection", catalog: str, columns: 
             order=_number(oid),
             create_sql=str(sql),
             after_sql=_comments("view", catalog, schema, name, comment, columns),
+            notes=_notes(schema, name, comment, columns),
         )
         for schema, name, oid, sql, comment in rows
     ]
@@ -325,18 +336,19 @@ def _macro_sql(where: str, parameters: object, bodies: object, *, is_table: bool
     return f"CREATE MACRO {where} " + ", ".join(forms)
 
 
+def _notes(schema: object, name: object, comment: object, columns: Columns) -> dict[str, str]:
+    own = {} if comment is None else {"": str(comment)}
+    described = {c.name: c.comment for c in columns.get((str(schema), str(name)), ()) if c.comment is not None}
+    return {**own, **described}
+
+
 def _comments(
     kind: str, catalog: str, schema: object, name: object, comment: object, columns: Columns
 ) -> tuple[str, ...]:
     where = f"{_quote(catalog)}.{_quote(schema)}.{_quote(name)}"
-    own = [] if comment is None else [f"COMMENT ON {kind.upper()} {where} IS {_literal(comment)}"]
-    return (
-        *own,
-        *(
-            f"COMMENT ON COLUMN {where}.{_quote(c.name)} IS {_literal(c.comment)}"
-            for c in columns.get((str(schema), str(name)), ())
-            if c.comment is not None
-        ),
+    return tuple(
+        f"COMMENT ON {f'COLUMN {where}.{_quote(column)}' if column else f'{kind.upper()} {where}'} IS {_literal(text)}"
+        for column, text in _notes(schema, name, comment, columns).items()
     )
 
 

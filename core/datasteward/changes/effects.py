@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import duckdb
 
-from datasteward.changes.catalog import CatalogObject, ObjectKey, TableShape
+from datasteward.changes.catalog import ObjectKey, TableShape
 from datasteward.changes.model import ColumnChange, SampleRow, SchemaChange, TableEffect
 from datasteward.changes.names import pack_columns, qualify, quote_name
 from datasteward.changes.rowdiff import RowDiff
 from datasteward.changes.rows import read_row
+from datasteward.changes.schema_words import describe_definition
 from datasteward.changes.session import Session
 from datasteward.changes.work import Measured, TableChange
 
@@ -254,36 +255,20 @@ def describe_schema(measured: Measured) -> tuple[SchemaChange, ...]:
     found = []
     for key in measured.changed_objects:
         before, after = measured.objects_before.get(key), measured.objects_after.get(key)
+        table = shapes.get(key)
         name = key[2] if key[1] in {"main", key[2]} else f"{key[1]}.{key[2]}"
         found.append(
             SchemaChange(
                 kind=key[0],
                 name=name,
+                only_notes=before is not None and after is not None and before.is_same_but_for_notes(after),
                 action="created" if before is None else "dropped" if after is None else "changed",
-                details=_details(before, after, shapes.get(key)),
+                details=describe_definition(
+                    before, after, table.before if table else None, table.after if table else None
+                ),
             )
         )
     return tuple(found)
-
-
-def _details(before: CatalogObject | None, after: CatalogObject | None, table: TableChange | None) -> tuple[str, ...]:
-    if table is not None and (table.before or table.after):
-        return _column_lines(table.before, table.after)
-    lines = [] if before is None else [f"- {_cut(before.create_sql)}"]
-    if after is not None:
-        lines.append(f"+ {_cut(after.create_sql)}")
-    return tuple(lines)
-
-
-def _column_lines(before: TableShape | None, after: TableShape | None) -> tuple[str, ...]:
-    old = {c.name: c for c in before.columns} if before else {}
-    new = {c.name: c for c in after.columns} if after else {}
-    lines = [f"- {c.name} {c.type}" for name, c in old.items() if name not in new]
-    lines += [f"+ {c.name} {c.type}" for name, c in new.items() if name not in old]
-    lines += [
-        f"~ {name} {old[name].type} -> {c.type}" for name, c in new.items() if name in old and old[name].type != c.type
-    ]
-    return tuple(lines)
 
 
 def find_irreversible(measured: Measured) -> str | None:

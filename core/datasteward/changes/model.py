@@ -160,6 +160,8 @@ class SchemaChange(Model):
     name: str
     action: Literal["created", "dropped", "changed"]
     details: tuple[str, ...] = ()
+    only_notes: bool = False
+    """Whether nothing but comments on it differs."""
 
 
 class FileEffect(Model):

@@ -7,6 +7,7 @@ are shown as escapes, so that a cell cannot draw over what is being approved.
 import unicodedata
 from collections.abc import Sequence
 
+from datasteward.changes.differences import compare_previews
 from datasteward.changes.digest import show_digest
 from datasteward.changes.model import FileEffect, Preview, TableEffect
 from datasteward.changes.service import ChangeReport
@@ -129,9 +130,13 @@ def render_change(row: ChangeRow) -> str:
     lines += [f"  {p.name} = {make_safe(repr(p.value))}" for p in proposal.parameters]
     lines += ["", render_preview(proposal.preview)]
     if row.earlier_preview is not None:
-        lines += ["", "before it moved:", render_preview(row.earlier_preview, with_rows=False)]
+        lines += ["", *_difference_lines(row.earlier_preview, proposal.preview)]
     lines += ["", f"policy: {row.verdict}", f"digest: {show_digest(summary.digest)}"]
     return "\n".join(lines)
+
+
+def _difference_lines(earlier: Preview, now: Preview) -> list[str]:
+    return ["against what was shown before it moved:", *(f"  {make_safe(d)}" for d in compare_previews(earlier, now))]
 
 
 def render_list(summaries: Sequence[ChangeSummary]) -> str:
@@ -150,17 +155,19 @@ def render_report(report: ChangeReport, *, with_rows: bool = True) -> str:
         lines[0] += f" ({make_safe(report.message)})"
     if report.comment and report.comment != report.message:
         lines.append(f"comment: {make_safe(report.comment)}")
-    if report.successor:
-        lines.append(f"go on with {report.successor}, which waits for a decision")
+    if report.successor is not None:
+        lines.append(f"{report.successor} takes its place")
     if report.proven:
         lines.append("proven: the fingerprint equals the one before the change")
     if report.undone_by:
         lines.append(f"taken back by {report.undone_by}")
-    if report.status == "moved":
-        lines.append("its effect at the time of the preview:")
-    lines.append(render_preview(report.preview, with_rows=with_rows))
+    if report.preview_now is not None:
+        lines += [f"what {report.successor} would do now:", render_preview(report.preview_now, with_rows=with_rows)]
+        lines += _difference_lines(report.preview, report.preview_now)
+    else:
+        lines.append(render_preview(report.preview, with_rows=with_rows))
     if report.earlier_preview is not None:
-        lines += ["before it moved:", render_preview(report.earlier_preview, with_rows=False)]
+        lines += _difference_lines(report.earlier_preview, report.preview)
     if report.status == "waiting":
         lines.append(f"Nothing is changed yet. Ask change_status for {report.change}; a person decides.")
     return "\n".join(lines)

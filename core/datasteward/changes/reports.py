@@ -24,12 +24,14 @@ class ChangeReport:
     undo_of: str | None = None
     undone_by: str | None = None
     earlier_preview: Preview | None = None
+    preview_now: Preview | None = None
+    """For one that has moved: the effect of the change that takes its place."""
     seconds: float | None = None
     proven: bool = False
 
 
-def report_of(row: ChangeRow) -> ChangeReport:
-    """The report of a change as stored."""
+def report_of(row: ChangeRow, successor: ChangeRow | None = None) -> ChangeReport:
+    """The report of a change as stored; with the one that takes its place, if that is known."""
     summary = row.summary
     return ChangeReport(
         change=summary.handle,
@@ -42,6 +44,7 @@ def report_of(row: ChangeRow) -> ChangeReport:
         undo_of=f"c{summary.undo_of}" if summary.undo_of else None,
         undone_by=f"c{summary.undone_by}" if summary.undone_by else None,
         earlier_preview=row.earlier_preview,
+        preview_now=successor.proposal.preview if successor and summary.status == "moved" else None,
         seconds=row.applied.seconds if row.applied else None,
         proven=row.applied.proven if row.applied else False,
     )

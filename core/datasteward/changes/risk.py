@@ -19,8 +19,10 @@ def assess_risk(preview: Preview, *, touches_pii: bool | None = None) -> Risk:
     half of one. Medium: at least a tenth, a changed definition, a replaced file, something downstream, personal data.
     """
     found = [*_of_the_whole(preview, touches_pii)]
+    noted = {c.name for c in preview.schema_changes if c.kind == "table" and c.only_notes}
     for table in preview.tables:
-        found += _of_table(table)
+        if table.table.label not in noted:
+            found += _of_table(table)
     reasons = tuple(text for level in ("high", "medium") for given, text in found if given == level)
     if not reasons:
         return Risk()
@@ -37,7 +39,7 @@ def _of_the_whole(preview: Preview, touches_pii: bool | None) -> Iterator[Reason
     if touches_pii:
         yield "medium", "it touches personal data"
     for change in preview.schema_changes:
-        if change.action != "created" and change.kind != "table":
+        if change.action != "created" and change.kind != "table" and not change.only_notes:
             yield "medium", f"{change.kind} {change.name} is {change.action}"
     for file in preview.files:
         if file.action != "created":

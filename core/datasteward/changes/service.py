@@ -202,7 +202,7 @@ class ChangeService:
             await in_thread(self._deciding.expire)
             summary = await in_thread(lambda: self.store.summary(number))
             if summary.status not in OPEN or anyio.current_time() >= deadline:
-                return report_of(await in_thread(lambda: self.store.get(number)))
+                return await in_thread(lambda: self._report(number))
             if summary.status == "approved" and wait_seconds > 0:
                 await self._apply(number)
                 continue
@@ -266,6 +266,11 @@ class ChangeService:
         if outcome is not None:
             row = await in_thread(lambda: self.store.get(number))
             await self._proposing.propose_again(row, outcome.reason, outcome.now)
+
+    def _report(self, number: int) -> ChangeReport:
+        row = self.store.get(number)
+        successor = row.summary.replaced_by
+        return report_of(row, None if successor is None else self.store.get(successor))
 
     def _tell(self, number: int) -> None:
         for listener in self._listeners:
