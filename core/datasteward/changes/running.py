@@ -6,6 +6,7 @@ import duckdb
 
 from datasteward.changes.model import Parameter
 from datasteward.changes.session import VOLATILE_DEFAULT
+from datasteward.engine.duckdb_errors import drop_advice
 from datasteward.errors import ToolError
 
 
@@ -32,7 +33,7 @@ def run_statement(
 
 def explain(error: duckdb.Error) -> ToolError:
     """DuckDB's error as one that says what can be done."""
-    text = str(error)
+    text = drop_advice(str(error))
     if VOLATILE_DEFAULT in text:
         function = text.partition(VOLATILE_DEFAULT)[2].split()[0]
         return ToolError(

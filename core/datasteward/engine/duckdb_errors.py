@@ -13,6 +13,9 @@ _MISSING = re.compile(
     r'(?:Table|Referenced column|Column|View|Schema|Function) (?:with name |")?"?([^"!\s]+)"?', re.IGNORECASE
 )
 _MAX_MESSAGE = 2000
+_ADVICE = re.compile(r"\b(?:SET|PRAGMA)\s+(?:\w+_\w+|threads)\b|\b(?:INSTALL|LOAD)\s+['<%\w]")
+_ALTERNATIVE = re.compile(r",? or (?:use )?[\"'`]?SET \w+_\w+[^.]*")
+_SENTENCE = re.compile(r"(?<=\.)\s+")
 
 
 def explain_duckdb_error(
@@ -21,11 +24,28 @@ def explain_duckdb_error(
     """The `ToolError` of an engine error that `sql` raised; `names` are tables it may have meant."""
     if is_cancelled or isinstance(error, duckdb.InterruptException):
         return Cancelled()
-    text = str(error)
+    text = drop_advice(str(error))
     position = _position(text, sql)
     code, hint = _classify(error, text)
     near = _near_names(text, names) if code in {"binder", "not_found"} else ""
     return ToolError(_shorten(text), code=code, hint=" ".join(p for p in (near, hint) if p) or None, position=position)
+
+
+def drop_advice(text: str) -> str:
+    """DuckDB's message without what it advises and nobody may do here: settings, pragmas and extensions.
+
+    Lines and sentences that name one go; the excerpt of the statement at the end stays as it is.
+    """
+    message, mark, excerpt = text.partition("\n\nLINE ")
+    kept = []
+    for line in message.split("\n"):
+        sentences = _SENTENCE.split(_ALTERNATIVE.sub("", line))
+        rest = " ".join(s for s in sentences if not _ADVICE.search(s))
+        if rest or not line:
+            kept.append(rest)
+    if len(kept) < message.count("\n") + 1:
+        kept = [line for line in kept if not line.startswith(("Possible solutions:", "See also "))]
+    return "\n".join(kept).rstrip() + mark + excerpt
 
 
 def _classify(error: duckdb.Error, text: str) -> tuple[ErrorCode, str | None]:  # one row per kind of fault

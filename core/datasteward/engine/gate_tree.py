@@ -167,6 +167,15 @@ class TreeWalk:
 
     def add_target(self, path: tuple[str, ...], action: str) -> None:
         """Note the table that is written; raises `Refused` unless it is one of the attached database's."""
+        file = ".".join(path)
+        is_in_schema = len(path) > 1 and self.catalog.has_schema(path[0])
+        if looks_like_path(file) and not is_in_schema and self._find_stored(path, "main") is None:
+            raise Refused(
+                f"'{file}' is a file; rows can be changed in tables only.",
+                code="binder",
+                hint=f"A file is written as a whole: COPY (SELECT …) TO '{file}'. The SELECT may read the file itself,"
+                f" as in SELECT * FROM '{file}' UNION ALL BY NAME SELECT … to add rows.",
+            )
         schema, name = self.split_target(path)
         stored = self.catalog.find(schema, name)
         if stored is None:
