@@ -90,7 +90,7 @@ def _top(scanned: ScannedColumn, looks: Looks, name: str) -> tuple[ValueCount, .
             for v, n in scanned.histogram[:_MOST_LISTED]
         )
     look = looks.sample.columns[name]
-    if look.filled == 0 or look.top[0].rows <= 1:
+    if look.filled == 0 or look.top[0].rows <= 1 or any(len(t.value) >= _CUT_AT for t in look.top):
         return ()
     scale = looks.rows / max(1, looks.sample.rows)
     return tuple(

@@ -32,8 +32,8 @@ def format_bytes(size: int) -> str:
 
 
 def format_value(value: str, most: int) -> str:
-    """A value in one line of at most `most` characters, without control characters."""
-    text = " ".join(value.split()) if value.strip() else repr(value)
+    """A value in one line of at most `most` characters, without control characters; outer spaces are shown by quotes."""
+    text = " ".join(value.split()) if value.strip(" ") == value != "" else repr(value)
     return format_name(text if len(text) <= most else text[: most - 1] + "…")
 
 

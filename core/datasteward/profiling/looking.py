@@ -14,7 +14,7 @@ from datasteward.profiling.distributions import fences_of, find_distributions
 from datasteward.profiling.misfits import Misfits, count_misfits
 from datasteward.profiling.model import Distribution, ProfileOptions, ProfileSource
 from datasteward.profiling.personal_text import PersonalText, find_inside
-from datasteward.profiling.sampling import ColumnShape, Sample, take_sample
+from datasteward.profiling.sampling import ALL_ROWS, ColumnShape, Sample, take_sample
 from datasteward.profiling.scanning import Fences, ScannedColumn, ScanPlan, count_keys, key_candidates, scale_up, scan
 from datasteward.profiling.text_types import HiddenType, find_hidden_type
 
@@ -23,6 +23,7 @@ LEAST_SECONDS = 0.25
 """What counting, sampling and reading each get even when the budget is smaller."""
 _LEAST_SECONDS_FOR_ALL = 60.0
 _ROWS_COUNTED_AT_ONCE = 500_000
+_MANY_ROWS = 5_000_000
 _PARSED_FORMATS = frozenset({"csv", "delimited", "json", "ndjson"})
 _SAMPLED_CELLS = 4_000_000
 _LEAST_SAMPLE = 1_000
@@ -104,9 +105,9 @@ def sample_rows(job: Job, shapes: tuple[ColumnShape, ...], total: int | None) ->
 
 def look(job: Job, shapes: tuple[ColumnShape, ...], sample: Sample, total: int | None) -> Looks:
     """The sample's figures, completed by those of all rows as far as the budget allows."""
-    is_whole = sample.is_whole or (total is None and sample.rows < sample.asked)
-    if is_whole:
-        sample = replace(sample, how="all rows")
+    if total is None and sample.rows < sample.asked and not sample.is_cut:
+        sample = replace(sample, how=ALL_ROWS)
+    is_whole = sample.is_whole
     distributions = find_distributions(job.cursor, sample.table, shapes)
     plan = ScanPlan(
         table_sql=sample.table if is_whole else job.source.table_sql,
@@ -115,6 +116,7 @@ def look(job: Job, shapes: tuple[ColumnShape, ...], sample: Sample, total: int |
         today=job.options.today or datetime.now(UTC).date().isoformat(),
         is_parsed=job.is_parsed and not is_whole,
         is_sample=is_whole,
+        is_long=(total or 0) > _MANY_ROWS,
     )
     read, rows_are_exact = _read_all(job, shapes, plan, total)
     hidden = _find_hidden(shapes, sample, read)

@@ -141,8 +141,8 @@ def _tags(column: ColumnProfile) -> str:
 
 
 def _column_facts(column: ColumnProfile, hides: bool) -> list[tuple[str, str]]:
-    about = "" if column.distinct_is_exact else "about "
-    facts = [("distinct", f"{about}{column.distinct:,}")]
+    about = "" if column.distinct_is_exact else "at least " if column.is_sampled else "about "
+    facts = [] if column.family in {"nested", "binary"} else [("distinct", f"{about}{column.distinct:,}")]
     if not hides and column.min is not None:
         of_sample = " in the sample" if column.is_sampled else ""
         facts.append((f"range{of_sample}", f"{format_value(column.min, 36)} … {format_value(column.max or '', 36)}"))

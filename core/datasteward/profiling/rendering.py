@@ -19,6 +19,7 @@ from datasteward.profiling.storing import without_sensitive_values
 
 BUDGET_CHARACTERS = 7_000
 _GROUP_LENGTH = 160
+_UNCOUNTED = frozenset({"nested", "binary"})
 _TINTS = {"high": "\x1b[31m", "medium": "\x1b[33m", "low": "\x1b[2m"}
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _SEVERITY_MARK = {"high": "!!", "medium": "!", "low": "·"}
@@ -131,7 +132,8 @@ def column_line(column: ColumnProfile) -> str:
         kind += f" <{column.meaning.kind}{', PII' if column.is_sensitive else ''}>"
     nulls = f"{'~' if column.is_sampled else ''}{format_share(column.null_share)} null" if column.nulls else "0 null"
     mark = " KEY" if column.is_key else ""
-    distinct = f"{'' if column.distinct_is_exact else '~'}{format_count(column.distinct)} distinct{mark}"
+    about = "" if column.distinct_is_exact else "≥" if column.is_sampled else "~"
+    distinct = "" if column.family in _UNCOUNTED else f"{about}{format_count(column.distinct)} distinct{mark}"
     return " | ".join(x for x in (format_name(column.name), kind, nulls, distinct, _values(column)) if x)
 
 
@@ -149,6 +151,10 @@ def _values(column: ColumnProfile) -> str:
 
 def _range(column: ColumnProfile) -> str:
     parts = []
+    if column.family in _UNCOUNTED and column.max_length is not None:
+        unit = "elements" if column.type.endswith("]") else "bytes" if column.family == "binary" else "characters"
+        least = f"{column.min_length:,} to " if column.min_length != column.max_length else ""
+        parts.append(f"{least}{column.max_length:,} {unit}")
     if column.min is not None:
         parts.append(
             f"{'~' if column.is_sampled else ''}{format_value(column.min, 26)} … {format_value(column.max or '', 26)}"
@@ -225,7 +231,8 @@ def _terminal_line(column: ColumnProfile, name_width: int, shows_values: bool) -
         drawn = bar(column.top[0].share, 12)
     values = _values(column) if not (column.is_sensitive and shows_values) else _range(column)
     kind = f"{column.type[:12]:12}"
-    mark = "KEY" if column.is_key else f"{'' if column.distinct_is_exact else '~'}{format_count(column.distinct)}"
+    about = "" if column.distinct_is_exact else "≥" if column.is_sampled else "~"
+    mark = "KEY" if column.is_key else "" if column.family in _UNCOUNTED else f"{about}{format_count(column.distinct)}"
     meaning = f"<{column.meaning.kind}> " if column.meaning else ""
     return f"{name:{name_width}} {kind} {filled} {mark:>8} {drawn:12} {meaning}{values}".rstrip()
 

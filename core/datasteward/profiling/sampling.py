@@ -9,7 +9,9 @@ import duckdb
 from datasteward.intake.sql_text import quote_name
 from datasteward.profiling.model import Family, ProfileSource
 
+ALL_ROWS = "all rows"
 _BLOCKS = 10
+_LONGEST_TEXT = 20_000
 _SPREAD_FORMATS = frozenset({"table", "parquet", "view", "result"})
 _VALUES_KEPT = 400
 _LEAST_VALUES_KEPT = 60
@@ -54,11 +56,13 @@ class Sample:
     """How many rows were asked for; fewer in a file of unknown length are all of them."""
     how: str
     columns: dict[str, ColumnSample]
+    is_cut: bool = False
+    """Some text was longer than 20,000 characters and is there with its beginning only."""
 
     @property
     def is_whole(self) -> bool:
         """Whether it holds every row."""
-        return self.how == "all rows"
+        return self.how == ALL_ROWS
 
 
 def family_of(sql_type: str) -> Family:
@@ -120,10 +124,10 @@ def take_sample(
 ) -> Sample:
     """Sample at most `rows` rows into a temporary table: all, ten blocks spread over the whole, or the first rows.
 
-    Files that must be parsed from the start (CSV, JSON) give their first rows; `how` says which it was.
+    Text is taken up to its 20,000th character. Files that must be parsed from the start (CSV, JSON) give their first rows; `how` says which it was.
     """
     table = f"steward_sample_{uuid4().hex[:12]}"
-    listed = ", ".join(quote_name(s.name) for s in shapes)
+    listed = ", ".join(_as_sampled(s) for s in shapes)
     base = f"SELECT {listed} FROM {source.table_sql}"
     if total is not None and total > rows and source.format in _SPREAD_FORMATS:
         size = max(1, rows // _BLOCKS)
@@ -132,11 +136,28 @@ def take_sample(
         how = f"{_BLOCKS} blocks of {size:,} rows spread over the table"
     else:
         parts = f"{base} LIMIT {rows}"
-        how = "all rows" if total is not None and total <= rows else f"the first {rows:,} rows"
+        how = ALL_ROWS if total is not None and total <= rows else f"the first {rows:,} rows"
     connection.execute(f"CREATE TEMP TABLE {table} AS {parts}")
     row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
     sampled = int(row[0]) if row else 0
-    return Sample(table=table, rows=sampled, asked=rows, how=how, columns=_look(connection, table, shapes))
+    is_cut = _holds_cut_text(connection, table, shapes)
+    return Sample(
+        table=table, rows=sampled, asked=rows, is_cut=is_cut, columns=_look(connection, table, shapes),
+        how=f"{how}, long text cut" if is_cut else how,
+    )  # fmt: skip
+
+
+def _as_sampled(shape: ColumnShape) -> str:
+    name = quote_name(shape.name)
+    return f"left({name}, {_LONGEST_TEXT}) AS {name}" if shape.type == "VARCHAR" else name
+
+
+def _holds_cut_text(connection: duckdb.DuckDBPyConnection, table: str, shapes: Sequence[ColumnShape]) -> bool:
+    tests = [f"bool_or(length({quote_name(s.name)}) = {_LONGEST_TEXT})" for s in shapes if s.type == "VARCHAR"]
+    if not tests:
+        return False
+    row = connection.execute(f"SELECT {', '.join(tests)} FROM {table}").fetchone() or ()
+    return any(row)
 
 
 def _look(connection: duckdb.DuckDBPyConnection, table: str, shapes: Sequence[ColumnShape]) -> dict[str, ColumnSample]:

@@ -18,10 +18,13 @@ COLUMNS_PER_PARSE = 150
 """Columns read in one pass over a file that must be parsed each time."""
 _COLUMNS_PER_PASS = 20
 """Columns read in one pass elsewhere: planning costs more than in proportion to the aggregates of a statement."""
+_COLUMNS_OF_MANY_ROWS = 4
 _FEW_VALUES = 60
+_MANY_VALUES = 1_000
 _MOST_LISTED = 2_000
 """A column with more values than this is not counted value by value, whatever its sample promised."""
 _MOST_COUNTED = 5_000
+_CUT_AT = 500
 _KEY_SHARE = 0.98
 _MAX_KEY_CANDIDATES = 6
 _SCALED = (
@@ -102,6 +105,9 @@ class ScanPlan:
     is_parsed: bool = False
     is_sample: bool = False
     """`table_sql` is the sample itself, whose values are counted already."""
+    is_long: bool = False
+    """There are so many rows that what was read must not be lost when time is up."""
+    has_means: bool = True
     unlisted: frozenset[str] = frozenset()
     """Columns that turned out to have too many values to count one by one."""
 
@@ -124,14 +130,25 @@ def key_candidates(shapes: Sequence[ColumnShape], sample: Sample) -> tuple[str, 
 
 def scan(connection: duckdb.DuckDBPyConnection, shapes: Sequence[ColumnShape], plan: ScanPlan) -> Iterator[Scan]:
     """The figures of some columns at a time, each time by one pass over the source."""
-    at_once = COLUMNS_PER_PARSE if plan.is_parsed else _COLUMNS_PER_PASS
+    at_once = COLUMNS_PER_PARSE if plan.is_parsed else _COLUMNS_OF_MANY_ROWS if plan.is_long else _COLUMNS_PER_PASS
     for start in range(0, max(1, len(shapes)), at_once):
-        part = shapes[start : start + at_once]
-        expressions = [_expression(s, plan) for s in part]
-        query = f"SELECT {', '.join(['count(*)', *expressions])} FROM {plan.table_sql}"
+        yield _scan_part(connection, shapes[start : start + at_once], plan)
+
+
+def _scan_part(connection: duckdb.DuckDBPyConnection, part: Sequence[ColumnShape], plan: ScanPlan) -> Scan:
+    """One pass; where sums leave the range of their type, the columns are read again one by one, that one without a mean."""
+    query = f"SELECT {', '.join(['count(*)', *(_expression(s, plan) for s in part)])} FROM {plan.table_sql}"
+    try:
         row = connection.execute(query).fetchone() or (0,)
-        columns = {s.name: _read(connection, s, found, plan) for s, found in zip(part, row[1:], strict=True)}
-        yield Scan(rows=int(row[0]), columns=columns)
+    except duckdb.OutOfRangeException:
+        if len(part) > 1:
+            scans = [_scan_part(connection, [s], plan) for s in part]
+            return Scan(rows=scans[0].rows, columns={n: c for scan in scans for n, c in scan.columns.items()})
+        if not plan.has_means:
+            raise
+        return _scan_part(connection, part, replace(plan, has_means=False))
+    columns = {s.name: _read(connection, s, found, plan) for s, found in zip(part, row[1:], strict=True)}
+    return Scan(rows=int(row[0]), columns=columns)
 
 
 def count_keys(
@@ -165,13 +182,16 @@ def count_keys(
 
 
 def _is_listed(shape: ColumnShape, plan: ScanPlan) -> bool:
-    """Whether all values of the column are counted one by one."""
+    """Whether all values of the column are counted one by one, which gives every figure of a text column at once."""
     look = plan.sample.columns[shape.name]
-    if shape.family not in {"text", "integer", "boolean", "date"} or look.distinct > _FEW_VALUES:
+    if shape.family not in {"text", "integer", "boolean", "date"} or shape.name in plan.unlisted:
         return False
-    if shape.name in plan.unlisted:
+    if any(len(v) >= _CUT_AT for v in look.values):
         return False
-    return look.filled < plan.sample.rows or look.distinct < 0.5 * max(look.filled, 10) or look.filled < 200
+    if look.distinct <= _FEW_VALUES:
+        return look.filled < plan.sample.rows or look.distinct < 0.5 * max(look.filled, 10) or look.filled < 200
+    most = _FEW_VALUES if plan.is_parsed else len(look.top) if plan.is_sample else _MANY_VALUES
+    return shape.family == "text" and look.distinct <= min(most, 0.25 * look.filled)
 
 
 def _is_counted(shape: ColumnShape, plan: ScanPlan) -> bool:
@@ -182,6 +202,11 @@ def _is_counted(shape: ColumnShape, plan: ScanPlan) -> bool:
     return shape.name in plan.candidates or look.distinct <= min(_MOST_COUNTED, 0.25 * look.filled)
 
 
+def _is_counted_apart(shape: ColumnShape, plan: ScanPlan) -> bool:
+    """Whether its distinct count is a query of its own, which is quicker and smaller than one among other aggregates."""
+    return not plan.is_parsed and not plan.is_sample and _is_counted(shape, plan)
+
+
 def _expression(shape: ColumnShape, plan: ScanPlan) -> str:
     """A struct of the aggregates for one column."""
     c = quote_name(shape.name)
@@ -190,22 +215,23 @@ def _expression(shape: ColumnShape, plan: ScanPlan) -> str:
         parts["distinct"] = f"approx_count_distinct({c})" if shape.family == "other" else "0"
         if shape.family == "binary":
             parts |= {"shortest": f"min(octet_length({c}))", "longest": f"max(octet_length({c}))"}
-        elif shape.family == "nested":
-            parts["longest"] = f"max(length(CAST({c} AS VARCHAR)))" if shape.type == "JSON" else "0"
+        elif shape.type == "JSON" or shape.type.endswith("]"):
+            size = f"length(CAST({c} AS VARCHAR))" if shape.type == "JSON" else f"len({c})"
+            parts |= {"shortest": f"min({size})", "longest": f"max({size})"}
         return _struct(parts)
     is_listed = _is_listed(shape, plan)
     if is_listed and plan.is_parsed:
         parts["histogram"] = f"histogram({_value(shape)})"
-    elif not is_listed and not (plan.is_sample and shape.family != "text"):
+    elif not is_listed and not (plan.is_sample and shape.family != "text") and not _is_counted_apart(shape, plan):
         exact = (
             f"count(DISTINCT hash({c})) FILTER ({c} IS NOT NULL)" if shape.family == "text" else f"count(DISTINCT {c})"
         )
         parts["distinct"] = exact if _is_counted(shape, plan) else f"approx_count_distinct({c})"
     match shape.family:
         case "integer" | "decimal":
-            parts |= _number_parts(c, shape, plan.fences.get(shape.name))
+            parts |= _number_parts(c, shape, plan)
         case "text":
-            parts |= _text_parts(c, shape, is_listed)
+            parts |= {} if is_listed else _text_parts(c, shape)
         case "date" | "timestamp":
             parts |= _time_parts(c, plan.today)
             if plan.is_parsed:
@@ -217,7 +243,7 @@ def _expression(shape: ColumnShape, plan: ScanPlan) -> str:
 
 def _value(shape: ColumnShape) -> str:
     text = f"CAST({quote_name(shape.name)} AS VARCHAR)"
-    return f"left({text}, 500)" if shape.family == "text" else text
+    return f"left({text}, {_CUT_AT})" if shape.family == "text" else text
 
 
 def _list_values(
@@ -237,18 +263,18 @@ def _struct(parts: dict[str, str]) -> str:
     return "{" + ", ".join(f"'{k}': {v}" for k, v in parts.items()) + "}"
 
 
-def _number_parts(c: str, shape: ColumnShape, fence: Fences | None) -> dict[str, str]:
-    is_float = shape.type in {"FLOAT", "DOUBLE"}
+def _number_parts(c: str, shape: ColumnShape, plan: ScanPlan) -> dict[str, str]:
+    is_float, fence = shape.type in {"FLOAT", "DOUBLE"}, plan.fences.get(shape.name)
     finite = f"isfinite({c})" if is_float else "true"
     only = f" FILTER ({finite})" if is_float else ""
     parts = {
         "least": f"CAST(min({c}){only} AS VARCHAR)",
         "most": f"CAST(max({c}){only} AS VARCHAR)",
-        "mean": f"avg({c}){only}",
-        "deviation": f"stddev_samp(CAST({c} AS DOUBLE)){only}",
         "zeros": f"count_if({c} = 0)",
         "negatives": f"count_if({c} < 0)",
     }
+    if plan.has_means:
+        parts |= {"mean": f"avg({c}){only}", "deviation": f"stddev_samp(CAST({c} AS DOUBLE)){only}"}
     if is_float:
         parts["not_finite"] = f"count_if(NOT {finite})"
         parts["beyond_2_53"] = f"count_if(abs({c}) > 9007199254740992 AND {finite})"
@@ -257,20 +283,19 @@ def _number_parts(c: str, shape: ColumnShape, fence: Fences | None) -> dict[str,
     return parts
 
 
-def _text_parts(c: str, shape: ColumnShape, is_counted: bool) -> dict[str, str]:
+def _text_parts(c: str, shape: ColumnShape) -> dict[str, str]:
     text = f"CAST({c} AS VARCHAR)" if shape.type != "VARCHAR" else c
     parts = {"least": f"left(min({text}), 200)", "most": f"left(max({text}), 200)"}
     if shape.type == "UUID":
         return parts
-    parts |= {"shortest": f"min(length({text}))", "longest": f"max(length({text}))"}
-    if not is_counted:
-        parts |= {
-            "padded": f"count_if({text} LIKE ' %' OR {text} LIKE '% ')",
-            "blank": f"count_if({text} = '')",
-            "spelled_null": f"count_if({text} IN ({_SPELLED}))",
-            "damaged": f"count_if({damage_test(text)})",
-        }
-    return parts
+    return parts | {
+        "shortest": f"min(length({text}))",
+        "longest": f"max(length({text}))",
+        "padded": f"count_if({text} LIKE ' %' OR {text} LIKE '% ')",
+        "blank": f"count_if({text} = '')",
+        "spelled_null": f"count_if({text} IN ({_SPELLED}))",
+        "damaged": f"count_if({damage_test(text)})",
+    }
 
 
 def _time_parts(c: str, today: str) -> dict[str, str]:
@@ -296,22 +321,43 @@ def _read(
         other = replace(plan, unlisted=plan.unlisted | {shape.name})
         row = connection.execute(f"SELECT {_expression(shape, other)} FROM {plan.table_sql}").fetchone()
         return _read(connection, shape, row[0] if row else found, other)
-    words = set(NULL_SPELLINGS)
+    if is_listed and shape.family == "text":
+        return _from_values(int(found["filled"]), listed)
     return ScannedColumn(
         filled=int(found["filled"]),
-        distinct=len(listed) if is_listed else int(found.get("distinct", plan.sample.columns[shape.name].distinct)),
+        distinct=len(listed) if is_listed else _distinct(connection, shape, found, plan),
         distinct_is_exact=is_listed or _is_counted(shape, plan),
         min=found.get("least"), max=found.get("most"), mean=_number(found.get("mean")), deviation=_number(found.get("deviation")),
         zeros=_count(found, "zeros"), negatives=_count(found, "negatives"), outliers=_count(found, "outliers"),
         not_finite=_count(found, "not_finite"), beyond_2_53=_count(found, "beyond_2_53"),
-        shortest=found.get("shortest"), longest=found.get("longest"),
-        padded=_count(found, "padded") + sum(n for v, n in listed if v != v.strip(" ")),
-        blank=_count(found, "blank") + sum(n for v, n in listed if not v),
-        spelled_null=_count(found, "spelled_null") + sum(n for v, n in listed if v in words),
-        damaged=_count(found, "damaged") + sum(n for v, n in listed if is_damaged(v)),
+        shortest=found.get("shortest"), longest=found.get("longest"), padded=_count(found, "padded"),
+        blank=_count(found, "blank"), spelled_null=_count(found, "spelled_null"), damaged=_count(found, "damaged"),
         in_future=_count(found, "in_future"), placeholder_dates=_count(found, "placeholder_dates"), histogram=listed,
         days=tuple(sorted(d for d in found["days"] or () if d)) if "days" in found else None,
     )  # fmt: skip
+
+
+def _from_values(filled: int, listed: tuple[tuple[str, int], ...]) -> ScannedColumn:
+    """The figures of a text column by all its values."""
+    words = set(NULL_SPELLINGS)
+    values = [v for v, _ in listed]
+    return ScannedColumn(
+        filled=filled, distinct=len(values), distinct_is_exact=True, histogram=listed,
+        min=min(values, default=None), max=max(values, default=None),
+        shortest=min(map(len, values), default=None), longest=max(map(len, values), default=None),
+        padded=sum(n for v, n in listed if v != v.strip(" ")), blank=sum(n for v, n in listed if not v),
+        spelled_null=sum(n for v, n in listed if v in words), damaged=sum(n for v, n in listed if is_damaged(v)),
+    )  # fmt: skip
+
+
+def _distinct(connection: duckdb.DuckDBPyConnection, shape: ColumnShape, found: dict[str, Any], plan: ScanPlan) -> int:
+    c = quote_name(shape.name)
+    if _is_counted_apart(shape, plan):
+        value = f"hash({c})" if shape.family == "text" else c
+        return count_distinct(
+            connection, plan.table_sql, value, rows=int(found["filled"]), condition=f"{c} IS NOT NULL"
+        )
+    return int(found.get("distinct", plan.sample.columns[shape.name].distinct))
 
 
 def _count(found: dict[str, Any], name: str) -> int:
