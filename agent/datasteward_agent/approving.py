@@ -26,6 +26,7 @@ async def handle_proposal(context: RunContext, tool: str, call_id: str, proposal
         return _observe(context, proposal)
     context.unproposed = None
     if proposal.status != "waiting":
+        context.emit(ApprovalDecided(proposal_id=proposal.proposal_id, status=proposal.status, by="policy"))
         return _note_settled(context, tool, call_id, proposal.proposal_id, proposal.status, "")
     context.emit(
         ApprovalRequested(

@@ -163,7 +163,7 @@ class ApprovalDecided(BaseEvent):
     proposal_id: str
     status: str
     comment: str = ""
-    by: Literal["desk", "harness", "command_line", "plan"] = "desk"
+    by: Literal["desk", "harness", "command_line", "plan", "policy"] = "desk"
 
 
 class CallDenied(BaseEvent):

@@ -94,6 +94,17 @@ class Journal:
             for number, line in enumerate(lines, 1):
                 yield _parse(line, number)
 
+    def read_latest(self, most_bytes: int = 1 << 20) -> list[Entry]:
+        """The last entries in order, as many as fit into `most_bytes`; lines that do not parse raise `ToolError`."""
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as stream:
+            begin = max(0, stream.seek(0, os.SEEK_END) - most_bytes)
+            stream.seek(begin)
+            data = stream.read()
+        whole = data[data.find(b"\n") + 1 if begin else 0 : data.rfind(b"\n") + 1]
+        return [_parse(line.decode(), number) for number, line in enumerate(whole.split(b"\n")[:-1], 1)]
+
     def verify(self) -> ChainReport:
         """Walk the whole chain and compare its end with the remembered head."""
         previous, count = GENESIS, 0

@@ -79,3 +79,13 @@ def test_several_processes_share_one_chain(tmp_path: Path) -> None:
     report = Journal(tmp_path).verify()
     assert report.is_intact
     assert report.entries == 150
+
+
+def test_the_latest_entries_are_read_from_the_end_alone(tmp_path: Path) -> None:
+    journal = fill(tmp_path, 50)
+    journal.close()
+    latest = journal.read_latest(most_bytes=2000)
+    assert 0 < len(latest) < 50
+    assert [e.number for e in latest] == list(range(51 - len(latest), 51))
+    assert [e.number for e in journal.read_latest()] == list(range(1, 51))
+    assert Journal(tmp_path / "none").read_latest() == []

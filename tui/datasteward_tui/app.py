@@ -23,11 +23,12 @@ from datasteward_tui.ports import Providers
 from datasteward_tui.preferences import Preferences, keep_preferences
 from datasteward_tui.prompt_actions import PROMPT_BINDINGS, PromptActions
 from datasteward_tui.prompt_input import PromptInput
+from datasteward_tui.session_actions import SessionActions
 from datasteward_tui.status_bar import StatusBar
 from datasteward_tui.transcript import Transcript
 
 
-class StewardApp(PromptActions, PaneActions):
+class StewardApp(PromptActions, PaneActions, SessionActions):
     """The whole app: what is on the screen, and what concerns all of it."""
 
     CSS = look.CSS
@@ -61,6 +62,8 @@ class StewardApp(PromptActions, PaneActions):
         self.show_standing()
         self._show_title()
         self.transcript.add(WelcomeBlock(self.welcome_facts()))
+        if self.providers.chat is not None and self.providers.chat.notice:
+            self.say(NoticeBlock(self.providers.chat.notice, "info"))
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:

@@ -1,4 +1,6 @@
-"""The inbox and the app: keys, counts, attention, undo."""
+"""The inbox and the app: keys, counts, attention, undo, history, rules."""
+
+import asyncio
 
 from textual.binding import Binding, BindingType
 
@@ -49,6 +51,40 @@ class ApprovalActions(Shell):
             self.dock.enter(change)
         else:
             self.dock.show_history(change)
+
+    def command_changes(self, change: str) -> None:
+        """The history of all changes; with a change named, that one marked."""
+        self.dock.show_history(change.strip().lower())
+
+    def action_rules(self) -> None:
+        """The policy's rules, and what was recently blocked."""
+        self.start(self._show_rules(), group="rules", exclusive=True)
+
+    async def _show_rules(self) -> None:
+        from datasteward_tui.inbox import read_policy
+        from datasteward_tui.recent_blocks import find_blocked
+        from datasteward_tui.rules_screen import RulesScreen
+
+        changes = await self.dock.inbox.everything()
+        policy = await asyncio.to_thread(read_policy, self.workspace)
+        blocked = await asyncio.to_thread(find_blocked, self.workspace, changes)
+        if await self.push_screen_wait(RulesScreen(policy, blocked)) == "edit":
+            self._edit_settings()
+
+    def _edit_settings(self) -> None:
+        from textual.app import SuspendNotSupported
+
+        from datasteward_tui.editor import edit_file
+
+        try:
+            with self.suspend():
+                edit_file(self.workspace.settings_path)
+        except SuspendNotSupported:
+            self.notify("This terminal cannot be left for an editor.", severity="warning")
+        except OSError as error:
+            self.notify(f"The editor did not start: {error.strerror}", severity="warning", markup=False)
+        else:
+            self.action_rules()
 
     def command_undo(self, change: str) -> None:
         """Propose to take an applied change back."""

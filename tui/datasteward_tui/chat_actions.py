@@ -102,26 +102,6 @@ class ChatActions(Shell):
         self.transcript.clear()
         self.say(WelcomeBlock(self.welcome_facts()))
 
-    def action_sessions(self) -> None:
-        """Choose an earlier conversation."""
-        if self.conversation is None or self.conversation.is_running:
-            self.notify("Stop the run first: Esc.")
-            return
-        self.start(self._pick_session(self.conversation), group="session", exclusive=True)
-
-    async def _pick_session(self, conversation: Conversation) -> None:
-        from datasteward_tui.session_screen import SessionScreen
-
-        found = await conversation.summaries()
-        choice = await self.push_screen_wait(SessionScreen(found, conversation.search))
-        if choice is None:
-            return
-        blocks = await conversation.resume(choice.session_id, is_fork=choice.is_fork)
-        self.transcript.clear()
-        self.transcript.extend(blocks)
-        self.transcript.go_to_end()
-        self.show_standing()
-
     def welcome_facts(self) -> WelcomeFacts:
         """What the first lines say."""
         chat = self.providers.chat

@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from datasteward_tui.blocks import Block, PersonBlock
 from datasteward_tui.ports import MODES, ChatProvider, Mode, RunChoice
 
 if TYPE_CHECKING:
     from datasteward_agent.agent import Agent
+    from datasteward_agent.costs import SessionCost
     from datasteward_agent.models.port import Effort
+    from datasteward_agent.rewinding import RewindPoint
     from datasteward_agent.session_store import SearchHit, Session, SessionStore, SessionSummary
     from datasteward_agent.toolset import Person
     from datasteward_tui.event_blocks import ChatFacts, EventTeller, Stage
@@ -46,6 +48,11 @@ class Conversation:
     def session_id(self) -> str | None:
         """The open session."""
         return self._session.session_id if self._session is not None else None
+
+    @property
+    def model_words(self) -> str:
+        """The model and, when chosen, the effort of the next run."""
+        return f"{self.model} · {self.effort}" if self.effort else self.model
 
     def next_mode(self) -> Mode:
         """Go from plan to ask to auto and around; counts from the next message on."""
@@ -90,13 +97,45 @@ class Conversation:
         """Where words were said; short and from a local index."""
         return self._store.search(words) if self._store is not None else ()
 
-    async def resume(self, session_id: str, *, is_fork: bool) -> Sequence[Block]:
-        """Go on with a session, or with a copy; gives its blocks. Raises `ToolError` when it is open elsewhere."""
+    async def costs(self) -> "Sequence[SessionCost]":
+        """What the latest sessions cost."""
+        from datasteward_agent.costs import count_costs
+
+        return await asyncio.to_thread(count_costs, await self._open_store())
+
+    async def export(self, session_id: str, form: Literal["markdown", "sql"]) -> str:
+        """A session as a text; raises `ToolError` when there is none."""
+        from datasteward_agent.session_export import export_markdown, export_sql
+
+        events = await asyncio.to_thread((await self._open_store()).read, session_id)
+        return (export_markdown if form == "markdown" else export_sql)(session_id, events)
+
+    async def rewind_points(self) -> "Sequence[RewindPoint]":
+        """The messages of the open session that one can go back to."""
+        from datasteward_agent.rewinding import find_rewind_points
+
+        if self._session is None:
+            return ()
+        events = await asyncio.to_thread((await self._open_store()).read, self._session.session_id)
+        return find_rewind_points(events)
+
+    async def rewind(self, kept_events: int) -> Sequence[Block]:
+        """Go on in a copy of the open session up to that event; the session itself stays as it is."""
+        assert self._session is not None
+        return await self.resume(self._session.session_id, is_fork=True, upto=kept_events)
+
+    async def resume(self, session_id: str, *, is_fork: bool, upto: int | None = None) -> Sequence[Block]:
+        """Go on with a session, or with a copy, of its events up to `upto` if given; gives its blocks.
+
+        Raises `ToolError` when it is open elsewhere.
+        """
         from datasteward_tui.event_blocks import BlockList, EventTeller
 
         store = await self._open_store()
-        open_session = store.fork if is_fork else store.open
-        session = await asyncio.to_thread(open_session, session_id)
+        if is_fork:
+            session = await asyncio.to_thread(store.fork, session_id, upto)
+        else:
+            session = await asyncio.to_thread(store.open, session_id)
         await self.leave()
         self._session = session
         events = await asyncio.to_thread(store.read, session.session_id)

@@ -1,59 +1,88 @@
-"""Earlier conversations to go on with."""
+"""Earlier conversations: searched by title and words, resumed, gone on with in a copy, exported."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from textual.app import ComposeResult
+from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.strip import Strip
+from textual.widget import Widget
 from textual.widgets import Input
 
-from datasteward_tui.choice_list import ChoiceList
+from datasteward_tui.boxed_screen import BoxedScreen
+from datasteward_tui.fact_lines import draw_fact
 from datasteward_tui.fuzzy import Choice, rank
+from datasteward_tui.lines_view import LinesView
+from datasteward_tui.marked_list import MarkedList
+from datasteward_tui.palette import Palette
+from datasteward_tui.safe_text import fit_cells, show_line
+from datasteward_tui.status_bar import KeyHint
+from datasteward_tui.strips import wrap_text
 
 if TYPE_CHECKING:
     from datasteward_agent.session_store import SearchHit, SessionSummary
 
+SessionVerb = Literal["resume", "fork", "markdown", "sql"]
+_OUTCOME_SIGNS = {"done": "✓", "waiting": "⚑", "": "·", "interrupted": "◦"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionChoice:
-    """The session to go on with, or a copy of it."""
+    """A session, and what to do with it."""
 
     session_id: str
-    is_fork: bool
+    verb: SessionVerb
 
 
-class SessionScreen(ModalScreen[SessionChoice | None]):
-    """Type to search titles and everything that was said; Enter resumes, Ctrl+F goes on in a copy."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """A session as listed; `snippet` when words of it were found."""
+
+    summary: "SessionSummary"
+    snippet: str = ""
+
+
+class SessionScreen(BoxedScreen[SessionChoice | None]):
+    """Type to search; Enter resumes the marked one."""
 
     DEFAULT_CSS = """
-    SessionScreen { align: center middle; }
-    SessionScreen Vertical { width: 100; max-width: 96%; height: auto; border: round $primary; background: $background;
-      padding: 0 1; border-title-color: $primary; border-subtitle-color: $ink-muted; }
-    SessionScreen Input { background: $surface; padding: 0 1; margin-bottom: 1; }
-    SessionScreen ChoiceList { background: $background; }
+    SessionScreen > Vertical { max-width: 140; }
+    SessionScreen Input { margin-bottom: 1; }
+    SessionScreen MarkedList { height: 1fr; }
+    SessionScreen LinesView { height: 5; margin-top: 1; border-top: hkey $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "close"),
         Binding("up", "move(-1)", show=False, priority=True),
         Binding("down", "move(1)", show=False, priority=True),
-        Binding("ctrl+f", "fork", "copy", priority=True),
+        Binding("pageup", "page(-1)", show=False, priority=True),
+        Binding("pagedown", "page(1)", show=False, priority=True),
+        Binding("ctrl+f", "choose('fork')", "copy", priority=True),
+        Binding("ctrl+e", "choose('markdown')", "export", priority=True),
+        Binding("ctrl+l", "choose('sql')", "export SQL", priority=True),
     ]
+    AUTO_FOCUS = "Input"
+    TITLE_WORDS = "Sessions"
+    HINTS = (
+        KeyHint(key="Enter", words="resume", action="choose('resume')"),
+        KeyHint(key="^F", words="go on in a copy", action="choose('fork')"),
+        KeyHint(key="^E", words="export as Markdown", action="choose('markdown')"),
+        KeyHint(key="^L", words="as SQL", action="choose('sql')"),
+        KeyHint(key="↑↓", words="others", action="move(1)"),
+        KeyHint(key="Esc", words="close", action="leave"),
+    )
 
     def __init__(self, sessions: "Sequence[SessionSummary]", search: "Callable[[str], Sequence[SearchHit]]") -> None:
         super().__init__()
         self._sessions = sessions
         self._search = search
+        self._list: MarkedList[SessionRow] = MarkedList(_draw_row, empty="No session holds these words.")
 
-    def compose(self) -> ComposeResult:
-        """A line to search with, and what it finds."""
-        with Vertical() as box:
-            box.border_title = "Sessions"
-            box.border_subtitle = "Enter resume · ^F go on in a copy · Esc close"
-            yield Input(compact=True, placeholder="search titles and words")
-            yield ChoiceList()
+    def content(self) -> Iterator[Widget]:
+        """A line to search with, what it finds, and the marked one in full."""
+        yield Input(compact=True, placeholder="search titles and everything that was said")
+        yield self._list
+        yield LinesView(self._draw_marked)
 
     def on_mount(self) -> None:
         """Show the latest."""
@@ -64,41 +93,69 @@ class SessionScreen(ModalScreen[SessionChoice | None]):
         self._offer(event.value)
 
     def _offer(self, words: str) -> None:
-        found = rank(words, [_choice(s) for s in self._sessions])
-        if words.strip():
-            known = {c.inserted for c in found}
-            for hit in self._search(words):
-                if hit.session_id not in known:
-                    known.add(hit.session_id)
-                    found.append(Choice(value=hit.title or hit.session_id, about=hit.snippet, insert=hit.session_id))
-        self.query_one(ChoiceList).show(found)
+        by_id = {s.session_id: s for s in self._sessions}
+        choices = rank(words, [Choice(value=s.title or s.session_id, insert=s.session_id) for s in self._sessions])
+        rows = {c.inserted: SessionRow(summary=by_id[c.inserted]) for c in choices}
+        for hit in self._search(words) if words.strip() else ():
+            if (
+                hit.session_id in by_id
+                and not rows.get(hit.session_id, SessionRow(summary=by_id[hit.session_id])).snippet
+            ):
+                rows[hit.session_id] = SessionRow(summary=by_id[hit.session_id], snippet=f"{hit.kind}: {hit.snippet}")
+        self._list.show(list(rows.values()))
+
+    def on_marked_list_marked(self) -> None:
+        """Show it in full."""
+        self.query_one(LinesView).set_source(self._draw_marked)
+
+    def on_marked_list_chosen(self) -> None:
+        """A click on the marked one resumes."""
+        self.action_choose("resume")
+
+    def _draw_marked(self, width: int, palette: Palette) -> list[Strip]:
+        row = self._list.marked
+        if row is None:
+            return []
+        summary = row.summary
+        facts = (
+            f"{summary.turns} turns · {summary.tokens:,} tokens · {show_line(summary.model, 60)} · {summary.outcome}"
+        )
+        if summary.waiting:
+            facts += f" · {', '.join(summary.waiting)} open when it ended"
+        strips = wrap_text(Text(show_line(summary.title, 300), palette.strong), width)
+        strips += draw_fact("is", f"{summary.session_id}  {facts}", width, palette)
+        if summary.parent:
+            strips += draw_fact("from", show_line(summary.parent, 60), width, palette)
+        if row.snippet:
+            strips += draw_fact("found", show_line(row.snippet, 400), width, palette, style=palette.accent)
+        return strips
 
     def on_input_submitted(self) -> None:
         """Resume."""
-        self._choose(is_fork=False)
+        self.action_choose("resume")
 
-    def on_choice_list_chosen(self) -> None:
-        """A click resumes."""
-        self._choose(is_fork=False)
-
-    def _choose(self, *, is_fork: bool) -> None:
-        choice = self.query_one(ChoiceList).marked
-        if choice is not None:
-            self.dismiss(SessionChoice(session_id=choice.inserted, is_fork=is_fork))
-
-    def action_fork(self) -> None:
-        """Go on in a copy."""
-        self._choose(is_fork=True)
+    def action_choose(self, verb: SessionVerb) -> None:
+        """Do it with the marked session."""
+        row = self._list.marked
+        if row is not None:
+            self.dismiss(SessionChoice(session_id=row.summary.session_id, verb=verb))
 
     def action_move(self, step: int) -> None:
         """Another session."""
-        self.query_one(ChoiceList).move(step)
+        self._list.move(step)
 
-    def action_leave(self) -> None:
-        """None of them."""
-        self.dismiss(None)
+    def action_page(self, pages: int) -> None:
+        """A session one sight further."""
+        self._list.move_page(pages)
 
 
-def _choice(summary: "SessionSummary") -> Choice:
-    about = f"{summary.updated[:16].replace('T', ' ')} · {summary.turns} turns · {summary.model} · {summary.outcome}"
-    return Choice(value=summary.title or summary.session_id, about=about, insert=summary.session_id)
+def _draw_row(row: SessionRow, width: int, palette: Palette) -> Text:
+    summary = row.summary
+    sign = _OUTCOME_SIGNS.get(summary.outcome, "!")
+    style = {"✓": palette.good, "⚑": palette.warn, "!": palette.bad}.get(sign, palette.muted)
+    when = summary.updated[:16].replace("T", " ")
+    text = Text.assemble((f"{sign} ", style))
+    text.append(fit_cells(show_line(summary.title or summary.session_id, 300), max(8, width - len(when) - 5)))
+    text.append(" " * max(1, width - text.cell_len - len(when) - 1))
+    text.append(when, palette.muted)
+    return text

@@ -143,7 +143,6 @@ class Shell(App[None]):
     def show_standing(self) -> None:
         """Bring the status line up to date."""
         bar = self.screen_stack[0].query_one("#status", StatusBar)
-        chat = self.providers.chat
         talk = self.conversation
         facts = talk.facts if talk is not None else None
         activity = f"{self._jobs} running" if self._jobs else ""
@@ -154,7 +153,7 @@ class Shell(App[None]):
             context_share=facts.context_share if facts is not None else None,
             usd=facts.usd if facts is not None and facts.usd else None,
             queued=len(talk.queue) if talk is not None else 0,
-            model=chat.model if chat else None,
+            model=talk.model_words if talk is not None else None,
             waiting=self._waiting,
             runs=self.runs,
             activity=activity,
