@@ -320,3 +320,15 @@ def test_the_time_that_spark_took_is_told_as_the_steps(shop: PipelineWorkspace) 
     seconds = {s.name: s.seconds for s in outcome.steps}
     assert seconds["marts.totals"] > 0.2
     assert seconds["staging.orders"] < seconds["marts.totals"]
+
+
+@pytest.mark.parametrize("point", ["step.begun", "step.built", "step.before_commit", "step.after_commit"])
+def test_a_run_that_is_killed_around_spark_goes_on_where_it_stopped(shop: PipelineWorkspace, point: str) -> None:
+    shop.write({"marts/totals.sql": on_spark(TOTALS)})
+    assert shop.run_apart(f"{point}:marts.totals") is None
+    is_published = point == "step.after_commit"
+    assert shop.rows("SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'marts'") == [(int(is_published),)]
+    assert [s.name for s in shop.plan().running] == ([] if is_published else ["marts.totals"])
+    assert "failed" not in statuses(shop.run(run="run2")).values()
+    assert shop.rows("SELECT count(*) FROM marts.totals") == [(3,)]
+    assert is_published or leftovers(shop) == []

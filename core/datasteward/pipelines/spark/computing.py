@@ -208,5 +208,5 @@ def _with_names(words: str, query: SparkQuery) -> str:
 
 def _shorten(words: str) -> str:
     """What a person can use of an error: without the plan and the query that Spark puts behind it."""
-    told = re.split(r"\n== SQL|;\s*line \d+|;?\n'", words.strip(), maxsplit=1)[0].strip()
+    told = re.split(r"\n== SQL|\n+JVM stacktrace|;\s*line \d+|;?\n'", words.strip(), maxsplit=1)[0].strip()
     return told if len(told) <= WORDS_CHARACTERS else told[: WORDS_CHARACTERS - 1] + "…"

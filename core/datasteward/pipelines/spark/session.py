@@ -53,7 +53,6 @@ class SparkSession:
 
     def write_rows(self, sql: str, path: str, progress: Progress | None = None) -> None:
         """Compute a query into Parquet files in the folder `path`, which must not exist yet."""
-
         report = _Report(progress or (lambda done, total: None))
         self._spark.registerProgressHandler(report)
         try:
@@ -80,11 +79,10 @@ class SparkSession:
             raise self._fault(error) from error
 
     def _fault(self, error: Exception) -> SparkFault:
-        if self._is_interrupted:
-            return SparkFault("cancelled", str(error))
         cause = error if isinstance(error, RpcError) else error.__cause__ or error.__context__
-        is_unreachable = isinstance(cause, RpcError) and cause.code() == StatusCode.UNAVAILABLE
-        return SparkFault("unreachable" if is_unreachable else "failed", str(error))
+        if isinstance(cause, RpcError) and cause.code() == StatusCode.UNAVAILABLE and not self._is_interrupted:
+            return SparkFault("unreachable", str(cause.details()))
+        return SparkFault("cancelled" if self._is_interrupted else "failed", str(error))
 
 
 class _Report(ProgressHandler):

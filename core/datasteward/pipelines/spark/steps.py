@@ -35,6 +35,7 @@ def spark_rows(
     Raises as `compute_rows` does, and `ToolError` when the rows are not such as were planned.
     """
     name = build.node.asset.name
+    _remove_leftovers(outside)
     folder = _exchange_folder(connection, outside.settings) / f"spark-{outside.run}-{secrets.token_hex(4)}"
     folder.mkdir(mode=0o700 if connection.exchange is None else 0o777, parents=True)
     try:
@@ -51,6 +52,13 @@ def spark_rows(
     finally:
         outside.note(build.step.key, "")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_leftovers(outside: Outside) -> None:
+    """What a killed run left in the workspace's cache; as runs have the database to themselves, it is nobody's."""
+    for folder in outside.settings.cache_folder.glob("spark-*"):
+        if not folder.name.startswith(f"spark-{outside.run}-"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _query_of(build: Build, cursor: duckdb.DuckDBPyConnection) -> SparkQuery:
