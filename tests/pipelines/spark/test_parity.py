@@ -14,7 +14,7 @@ from datasteward.pipelines.spark.comparing import compare_rows
 from datasteward.pipelines.spark.parity_host import check_parity
 from datasteward.pipelines.spark.parity_model import AssetParity, ColumnParity, InputSample, ParityJob, ParityReport
 from datasteward.pipelines.spark.value_kinds import find_mismatches, is_carried
-from tests.support.pipeline_workspace import PipelineWorkspace
+from tests.support.pipeline_workspace import PipelineWorkspace, statuses
 
 TOTALS = "SELECT customer, count(*) AS orders, avg(amount) AS mean FROM orders GROUP BY ALL"
 
@@ -62,6 +62,22 @@ def test_assets_that_run_in_duckdb_today_are_compared_when_an_engine_is_named(sh
     report = compare(shop, engine="spark:lake")
     assert {a.asset: a.status for a in report.assets} == {"totals": "equal", "here": "refused"}
     assert "not known to mean the same" in next(a.message for a in report.assets if a.asset == "here")
+
+
+def test_databases_that_the_pipeline_names_are_read_by_both_engines(shop: PipelineWorkspace) -> None:
+    other = duckdb.connect(str(shop.root / "data" / "old.duckdb"))
+    other.execute("CREATE TABLE items AS SELECT range AS id, range % 3 AS kind FROM range(10)")
+    other.close()
+    connections = (shop.folder / "pipeline.yaml").read_text() + "  old: {kind: database, path: data/old.duckdb}\n"
+    text = "/* @asset\nengine: spark\n@end */\nSELECT kind, count(*) AS n FROM old.items GROUP BY ALL"
+    shop.write(
+        {
+            "pipeline.yaml": connections.replace("connections: {", "connections:\n  ").replace("}}", "}"),
+            "kinds.sql": text,
+        }
+    )
+    assert [(a.asset, a.status, a.duckdb_rows) for a in compare(shop).assets] == [("kinds", "equal", 3)]
+    assert statuses(shop.run()) == {"kinds": "published"}
 
 
 def test_faults_of_the_files_are_told_as_when_planning(shop: PipelineWorkspace) -> None:

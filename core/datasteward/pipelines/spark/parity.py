@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -18,16 +18,17 @@ import duckdb
 from datasteward.engine.carriers import quote_name, quote_text
 from datasteward.engine.duckdb_errors import explain_duckdb_error
 from datasteward.engine.jobs import WorkerSettings
-from datasteward.engine.lockdown import open_cursor, open_reader
+from datasteward.engine.lockdown import open_cursor
 from datasteward.errors import ToolError
 from datasteward.lineage.schemas import Column
 from datasteward.pipelines.analysis import Analysis, Node
+from datasteward.pipelines.connected import find_attachments
 from datasteward.pipelines.connections import SparkConnection, find_spark
 from datasteward.pipelines.graph import select_assets
 from datasteward.pipelines.inlining import fill_window
 from datasteward.pipelines.loading import PipelineFiles
-from datasteward.pipelines.plan_model import PlanRequest
-from datasteward.pipelines.preparing import prepare
+from datasteward.pipelines.opening import open_to_plan
+from datasteward.pipelines.preparing import understand
 from datasteward.pipelines.spark.comparing import MAX_SHOWN, compare_rows
 from datasteward.pipelines.spark.computing import compute_rows, describe
 from datasteward.pipelines.spark.inputs import Input, name_inputs
@@ -64,22 +65,13 @@ def compare_engines(job: ParityJob, settings: WorkerSettings) -> ParityReport:
 
     The database is only read. Raises `ToolError` when the pipeline cannot be planned or no asset is meant.
     """
-    has_database = settings.database.is_file()
-    connection = open_reader(
-        settings.database if has_database else None,
-        roots=settings.roots,
-        results=(settings.results_folder, settings.cache_folder),
-        memory_limit_bytes=settings.memory_bytes,
-        threads=settings.threads,
-        temp_folder=settings.temp_folder,
-        temp_limit_bytes=settings.temp_bytes,
-    )
+    files = PipelineFiles(folder=job.folder, texts=job.texts)
+    database = settings.database if settings.database.is_file() else None
+    name = database.stem if database else None
+    connection = open_to_plan(settings, database, find_attachments(files, settings))
     try:
-        name = settings.database.stem if has_database else None
-        cursor = open_cursor(connection, name)
-        files = PipelineFiles(folder=job.folder, texts=job.texts)
-        request = PlanRequest(as_of=datetime.now(UTC).replace(tzinfo=None, microsecond=0))
-        analysis = prepare(files, request, cursor, name, settings).analysis
+        analysis = understand(files, open_cursor(connection, name), name, settings)
+        cursor = open_cursor(connection, name, analysis.schemas)
         nodes = _nodes_meant(analysis, job)
         return ParityReport(assets=tuple(_compare(node, analysis, job, cursor, settings) for node in nodes))
     finally:
