@@ -1,6 +1,7 @@
 """Makes the pictures of the terminal app in docs/pictures: real tools and data, a scripted model.
 
-Run from the repository's root: .venv/bin/python docs/make_pictures.py
+Run from the repository's root: .venv/bin/python docs/make_pictures.py [small|normal|wide|light|moving …]
+Pictures are SVG. With PNG=FOLDER in the environment each is written there as PNG, too, to be looked at.
 """
 
 import asyncio
@@ -11,115 +12,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from moving_picture import Frame, join_frames
+from picture_shop import make_app, make_shop, run_pipeline
 from textual.pilot import Pilot
 
-from datasteward.callers import Caller
-from datasteward.state import StateDatabase
-from datasteward.workspace import Workspace
-from datasteward_agent.agent import Agent
-from datasteward_agent.core_toolset import CallerToolset, ToolsetEvidence
-from datasteward_agent.models.scripted import Script, ScriptedModel
-from datasteward_agent.rules import CallGate
-from datasteward_agent.run_context import AgentOptions
-from datasteward_agent.session_store import Session, SessionStore
-from datasteward_agent.toolset import Person
-from datasteward_cli.app import Scope
-from datasteward_cli.changes_host import open_changes
-from datasteward_cli.composition import open_tools
 from datasteward_tui.app import StewardApp
+from datasteward_tui.history_screen import HistoryScreen
 from datasteward_tui.plan_screen import PlanScreen
-from datasteward_tui.ports import ChatProvider, Providers, RunChoice
 
 PICTURES = Path(__file__).parent / "pictures"
+IN_README = ("approval-normal",)
+"""Pictures that are shown where fonts of an SVG are not at hand, so also written as PNG."""
 WAIT_SECONDS = 60.0
-SIZES = {"small": (80, 24), "normal": (120, 40), "wide": (170, 46)}
-SQL = """SELECT region, count(*) AS orders, sum(amount) AS revenue
-FROM orders WHERE status = 'open'
-GROUP BY ALL ORDER BY revenue DESC"""
-ANSWER = """## Open orders
-
-The north leads: **834** orders are still open there [r1], worth {a} [r1].
-
-| region | what to do            |
-|:-------|:----------------------|
-| north  | chase the CRM export  |
-| south  | nothing, it is normal |
-
-```sql
-UPDATE orders SET status = 'paid' WHERE status = 'open'
-```
-"""
-PLAN = {
-    "goal": "Mark orders as paid that the CRM export left open",
-    "steps": [
-        {"title": "Profile orders by status", "reads": ["orders"], "expected": "2 statuses"},
-        {
-            "title": "Set status to paid where amount is above 480",
-            "reads": ["orders"],
-            "writes": ["orders"],
-            "expected": "about 130 rows",
-            "why": "the export rounds amounts and drops the flag",
-        },
-        {"title": "Check the totals by region", "reads": ["orders"]},
-    ],
-}
-TURNS = [
-    {"when": {"prompt_contains": "open orders"}, "say": "I count them by region first.", "calls": [{"tool": "run_query", "arguments": {"sql": SQL}}]},
-    {"say": ANSWER.format(a="208,828.40")},
-    {"when": {"prompt_contains": "plan"}, "calls": [{"tool": "submit_plan", "arguments": PLAN}]},
-    {"say": "I keep to the plan as you left it."},
-]  # fmt: skip
-
-
-def make_shop(folder: Path) -> Workspace:
-    """A small shop with orders, customers and a file."""
-    import duckdb
-
-    (folder / "data").mkdir(parents=True)
-    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
-        connection.execute(
-            "CREATE TABLE orders AS SELECT i::INTEGER AS id, (date '2026-01-01' + (i % 300)::INTEGER) AS day,"
-            " ['north','south','east','west'][1 + i % 4] AS region, ((i * 37) % 5000 / 10.0)::DECIMAL(9,2) AS amount,"
-            " CASE WHEN i % 3 = 0 THEN 'open' ELSE 'paid' END AS status FROM range(10000) t(i);"
-            "ALTER TABLE orders ADD PRIMARY KEY (id);"
-            "CREATE TABLE customers AS SELECT i AS id, 'Customer ' || i AS name FROM range(400) t(i);"
-        )
-        connection.execute(
-            f"COPY (SELECT id, day, amount FROM orders LIMIT 500) TO '{folder / 'data' / 'payments.csv'}' (HEADER)"
-        )
-    workspace = Workspace(root=folder)
-    workspace.make_state_folder()
-    return workspace
-
-
-def make_app(workspace: Workspace) -> StewardApp:
-    """The app on the shop with everything a composition root hands over."""
-    holder: list[StewardApp] = []
-
-    async def make_agent(session: Session, choice: RunChoice, person: Person) -> Agent:
-        tools = holder[0].link.tools
-        await tools.open()
-        toolset = CallerToolset(tools, Caller(front_end="agent", name="scripted"))
-        return Agent(
-            model=ScriptedModel(Script.model_validate({"turns": TURNS})),
-            toolset=toolset,
-            session=session,
-            options=AgentOptions(gate=CallGate(mode=choice.mode), on_waiting="wait"),
-            person=person,
-            evidence=ToolsetEvidence(toolset),
-        )
-
-    def open_sessions() -> SessionStore:
-        return SessionStore(workspace.state_folder / "sessions", StateDatabase(workspace.state_path))
-
-    providers = Providers(
-        open_tools=lambda: open_tools(workspace, front_end="tui", name="steward", is_model=False, no_owner=True),
-        open_desk=lambda: open_changes(Scope(workspace.root, no_owner=True)),
-        chat=ChatProvider(model="scripted", open_sessions=open_sessions, make_agent=make_agent),
-        decided_by="ada",
-    )
-    holder.append(StewardApp(workspace, providers))
-    return holder[0]
+SIZES = {"small": (80, 24), "normal": (120, 40), "wide": (200, 50)}
+Shutter = Callable[[str, str, float], None]
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
@@ -127,7 +33,8 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError("the screen did not become what it should")
+            shown = "\n".join(s.text.rstrip() for s in pilot.app.screen._compositor.render_strips())
+            raise TimeoutError(f"the screen did not become what it should:\n{shown}")
         await pilot.pause()
         await asyncio.sleep(0.02)
     await pilot.pause()
@@ -138,59 +45,79 @@ def is_shown(app: StewardApp, words: str) -> bool:
     return any(words in strip.text for strip in app.screen._compositor.render_strips())
 
 
-async def say(pilot: Pilot[None], app: StewardApp, text: str) -> None:
-    """Send a text."""
+async def say(pilot: Pilot[None], app: StewardApp, text: str, *, shown: str = "") -> None:
+    """Send a text, and wait for words on the screen."""
     app.prompt.focus()
     app.prompt.put(text)
     await pilot.pause()
     app.choice_list.show([])
     app.prompt.is_choosing = False
     await pilot.press("enter")
+    if shown:
+        await until(pilot, lambda: is_shown(app, shown))
 
 
-def save(app: StewardApp, name: str) -> None:
-    """Write the screen as PNG."""
-    import vl_convert
+def take_picture(app: StewardApp) -> str:
+    """The screen as SVG."""
+    return app.export_screenshot(title=f"Datasteward · {app.workspace.root.name}")
 
-    svg = app.export_screenshot(title=f"Datasteward · {app.workspace.root.name}")
-    (PICTURES / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=1))
+
+def save(svg: str, name: str) -> None:
+    """Write a picture."""
+    (PICTURES / f"{name}.svg").write_text(svg, encoding="utf-8")
+    folder = os.environ.get("PNG")
+    targets = [Path(folder) / f"{name}.png"] if folder else []
+    targets += [PICTURES / f"{name}.png"] if name in IN_README else []
+    if targets:
+        import vl_convert
+
+        png = vl_convert.svg_to_png(svg, scale=0.8)
+        for target in targets:
+            target.write_bytes(png)
     sys.stdout.write(f"{name}\n")
 
 
-async def tell_the_story(size: str, theme: str) -> None:
-    """Question, answer, table, chart, plan, change, undo, at one size."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["HOME"] = folder
-        app = make_app(make_shop(Path(folder) / "shop"))
-        mark = f"{size}-{theme}" if theme != "steward" else size
-        async with app.run_test(size=SIZES[size]) as pilot:
-            app.theme = theme
-            await until(pilot, lambda: bool(app.catalog.datasets))
-            save(app, f"welcome-{mark}")
-            await say(pilot, app, "which open orders should worry me?")
-            await until(pilot, lambda: is_shown(app, "UPDATE") and not _works(app))
-            await pilot.press("ctrl+o")
-            save(app, f"chat-{mark}")
-            await say(pilot, app, "/open r1")
-            await until(pilot, lambda: app.pane.grid is not None)
-            await until(pilot, lambda: is_shown(app, "r1 · 4 rows"))
-            save(app, f"grid-{mark}")
-            await say(pilot, app, "/profile orders")
-            await until(pilot, lambda: is_shown(app, "Profile"))
-            save(app, f"profile-{mark}")
-            await say(pilot, app, "/chart r1 bar region revenue")
-            await until(pilot, lambda: is_shown(app, "Chart"))
-            await until(pilot, lambda: is_shown(app, "█"))
-            save(app, f"chart-{mark}")
-            await pilot.press("f4")
-            await until(pilot, lambda: is_shown(app, "Tables"))
-            save(app, f"catalog-{mark}")
-            await pilot.press("escape")
-            await decide(pilot, app, mark)
+async def talk(pilot: Pilot[None], app: StewardApp, shoot: Shutter) -> None:
+    """Question, answer, rows."""
+    await until(pilot, lambda: bool(app.catalog.datasets))
+    shoot("welcome", "A folder is a workspace", 2)
+    app.prompt.put("which open orders should worry me?")
+    await pilot.pause()
+    shoot("", "A question", 2)
+    await say(pilot, app, "which open orders should worry me?")
+    await until(pilot, lambda: is_shown(app, "UPDATE") and not works(app))
+    await pilot.press("ctrl+o")
+    await pilot.pause()
+    shoot("chat", "The answer, its SQL, and its figures checked", 4)
+    await say(pilot, app, "/open r1", shown="r1 · 4 rows")
+    shoot("grid", "The rows behind it", 2.5)
 
 
-async def decide(pilot: Pilot[None], app: StewardApp, mark: str) -> None:
-    """A plan, a change, its approval and its undo."""
+async def look_around(pilot: Pilot[None], app: StewardApp, shoot: Shutter) -> None:
+    """Profile, chart, catalog, schema, lineage, run."""
+    await say(pilot, app, "/profile payments amount", shown="median")
+    shoot("profile", "A profile", 3)
+    await say(pilot, app, "/chart r1 bar region revenue", shown="█")
+    shoot("chart", "A chart", 2)
+    await run_pipeline(app)
+    await say(pilot, app, "/runs c1", shown="staging.orders")
+    await pilot.pause()
+    shoot("run", "A pipeline run", 3)
+    await say(pilot, app, "/lineage staging.orders", shown="datasets")
+    await pilot.press("c", "down", "down")
+    await pilot.pause()
+    shoot("lineage", "Lineage", 3)
+    await say(pilot, app, "/schema orders", shown="Schema · orders")
+    await pilot.pause()
+    shoot("schema", "Columns and types", 2)
+    await pilot.press("f4")
+    await until(pilot, lambda: is_shown(app, "Tables"))
+    shoot("catalog", "The catalog", 2)
+    await pilot.press("escape")
+
+
+async def plan(pilot: Pilot[None], app: StewardApp, shoot: Shutter) -> None:
+    """A plan, edited and approved; then a change waits."""
     app._typed_at = 0.0
     await say(pilot, app, "make a plan to mend them")
     app._typed_at = 0.0
@@ -198,46 +125,112 @@ async def decide(pilot: Pilot[None], app: StewardApp, mark: str) -> None:
     if not isinstance(app.screen, PlanScreen):
         await pilot.press("f7")
     await until(pilot, lambda: isinstance(app.screen, PlanScreen))
+    shoot("", "The agent's plan, before anything is done", 3)
     await pilot.press("down", "c", *"only those of the north", "enter")
-    save(app, f"plan-{mark}")
-    screen = app.screen
-    assert isinstance(screen, PlanScreen)
-    screen._clock = lambda: time.monotonic() + 10
-    await pilot.press("a")
-    await until(pilot, lambda: is_shown(app, "I keep to the plan") and not _works(app))
-    await say(
-        pilot, app, "UPDATE orders SET status = 'paid' WHERE status = 'open' AND amount > 480 AND region = 'north'"
-    )
-    await until(pilot, lambda: app.dock.panel.row is not None and is_shown(app, "⚑ c1"))
-    save(app, f"approval-{mark}")
+    await pilot.pause()
+    shoot("plan", "The plan with a comment for the agent", 3)
+    for _ in range(6):
+        await pilot.press("pagedown")
+    await press_when_free(pilot, "a", lambda: not isinstance(app.screen, PlanScreen))
+
+
+async def decide(pilot: Pilot[None], app: StewardApp, shoot: Shutter) -> None:
+    """The change that waits, its approval, and its undo."""
+    await until(pilot, lambda: app.dock.panel.row is not None and is_shown(app, "waiting"))
+    await until(pilot, lambda: not works(app) and not is_shown(app, "measur"))
     panel = app.dock.panel
+    change = panel.row.summary.handle if panel.row is not None else ""
     await pilot.press("f2")
-    panel._clock = lambda: time.monotonic() + 10
+    await until(pilot, lambda: panel.view.line_count > 0)
+    shoot("approval", "The change with its rows before and after: nothing is changed yet", 4)
     for _ in range(20):
         await pilot.press("pagedown")
-    await pilot.press("a")
-    await until(pilot, lambda: is_shown(app, "c1 applied in"))
-    await pilot.press("h")
-    await until(pilot, lambda: is_shown(app, "u undo"))
-    panel._clock = lambda: time.monotonic() + 20
-    await pilot.press("u")
-    await until(pilot, lambda: is_shown(app, "would take back c1"))
-    save(app, f"undo-{mark}")
-    await pilot.press("escape", "f1")
+    await press_when_free(pilot, "a", lambda: is_shown(app, f"{change} applied"))
     await pilot.pause()
-    save(app, f"help-{mark}")
+    shoot("applied", "Approved and applied", 2.5)
+    app.dock.show_history(change)
+    await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
+    await pilot.pause(0.2)
+    shoot("history", "Every change, with its proof", 3)
+    await pilot.press("u")
+    await until(pilot, lambda: not isinstance(app.screen, HistoryScreen))
+    await until(pilot, lambda: is_shown(app, f"take back {change}") and panel.view.line_count > 0)
+    shoot("undo", "Undo is a change of its own, measured and shown", 3)
+    if not app.dock.has_keys:
+        await pilot.press("f2")
+    for _ in range(20):
+        await pilot.press("pagedown")
+    await press_when_free(pilot, "a", lambda: is_shown(app, "applied") and not app.dock.inbox.waiting)
+    await pilot.pause(0.2)
+    shoot("undone", "Undone, and proved to be as before", 4)
 
 
-def _works(app: StewardApp) -> bool:
+async def press_when_free(pilot: Pilot[None], key: str, condition: Callable[[], bool]) -> None:
+    """Press a key that is not taken too soon after a screen appeared."""
+    await asyncio.sleep(0.8)
+    await pilot.press(key)
+    await until(pilot, condition)
+
+
+def works(app: StewardApp) -> bool:
+    """Whether the model's run goes on."""
     return app.conversation is not None and app.conversation.is_running
 
 
+async def show_screens(size: str, theme: str) -> None:
+    """A picture of every screen at one size."""
+    mark = f"{size}-{theme}" if theme != "steward" else size
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["HOME"] = folder
+        app = make_app(make_shop(Path(folder) / "shop"))
+
+        def shoot(name: str, words: str, seconds: float) -> None:
+            if name:
+                save(take_picture(app), f"{name}-{mark}")
+
+        async with app.run_test(size=SIZES[size]) as pilot:
+            app.theme = theme
+            await talk(pilot, app, shoot)
+            await look_around(pilot, app, shoot)
+            await plan(pilot, app, shoot)
+            await decide(pilot, app, shoot)
+            await pilot.press("escape", "f1")
+            await pilot.pause()
+            shoot("help", "", 0)
+
+
+async def record() -> None:
+    """One picture that moves: question, plan edited, approved, change previewed, approved, undone."""
+    frames: list[Frame] = []
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["HOME"] = folder
+        app = make_app(make_shop(Path(folder) / "shop"))
+
+        def shoot(name: str, words: str, seconds: float) -> None:
+            frames.append(Frame(svg=take_picture(app), words=words, seconds=seconds))
+
+        async with app.run_test(size=(110, 34)) as pilot:
+            await talk(pilot, app, shoot)
+            app.set_pane(is_shown=False)
+            await plan(pilot, app, shoot)
+            await decide(pilot, app, shoot)
+    (PICTURES / "story.svg").write_text(join_frames(frames), encoding="utf-8")
+    sys.stdout.write(f"story: {len(frames)} frames\n")
+    for number, frame in enumerate(frames if os.environ.get("PNG") else (), start=1):
+        import vl_convert
+
+        path = Path(os.environ["PNG"]) / f"story-{number:02}.png"
+        path.write_bytes(vl_convert.svg_to_png(frame.svg, scale=0.6))
+
+
 async def main() -> None:
-    """All pictures."""
+    """All pictures, or those that were asked for."""
     PICTURES.mkdir(exist_ok=True)
-    wanted = sys.argv[1:] or ["normal", "small", "wide", "light"]
-    for name in wanted:
-        await (tell_the_story("normal", "steward-light") if name == "light" else tell_the_story(name, "steward"))
+    for name in sys.argv[1:] or [*SIZES, "light", "moving"]:
+        if name == "moving":
+            await record()
+        else:
+            await show_screens("normal" if name == "light" else name, "steward-light" if name == "light" else "steward")
 
 
 if __name__ == "__main__":

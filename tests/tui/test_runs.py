@@ -72,7 +72,7 @@ async def test_a_run_is_watched_from_the_status_line_to_its_end(shop: PipelineWo
         await until_shown(pilot, "◔ marts.by_region")
         run.gate.set()
         await until_shown(pilot, "✗ marts.broken")
-        await until_shown(pilot, "Run c1 of shop is partly: 3 of 3 assets.")
+        await until_shown(pilot, "Run c1 of shop has ended: 2 of 3 assets published.")
         await until(pilot, lambda: "▶ c1" not in frame(app))
         app.prompt.put("why did @c1")
         await until_shown(pilot, "▸ c1  run  shop partly · 3 of 3 assets")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from rich.style import Style
@@ -13,6 +13,7 @@ from datasteward_tui.palette import Palette
 from datasteward_tui.safe_text import show_block, show_line
 from datasteward_tui.strips import blank, indent, to_strip, wrap_text
 
+KEY_CELLS = 20
 NoticeLevel = Literal["info", "good", "warning", "error"]
 
 
@@ -121,12 +122,12 @@ class DrawingBlock(Block):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WelcomeFacts:
-    """What the first lines say: the folder, the database, what may be done without more."""
+    """What the first lines say: the folder, who answers, what is in the folder, and a name to try things on."""
 
     folder: str
-    database: str
     model: str | None
-    lines: Sequence[str] = ()
+    datasets: str = ""
+    example: str = ""
 
 
 class WelcomeBlock(Block):
@@ -136,33 +137,36 @@ class WelcomeBlock(Block):
         super().__init__()
         self.facts = facts
 
+    def tell(self, datasets: str, example: str) -> None:
+        """What is in the folder is known now."""
+        self.facts = replace(self.facts, datasets=datasets, example=example)
+        self.touch()
+
     def draw(self, width: int, palette: Palette) -> list[Strip]:
         facts = self.facts
-        title = Text.assemble(
-            ("▞▚ ", palette.accent),
-            ("Datasteward", palette.heading),
-            ("  ", ""),
-            (show_line(facts.folder), palette.muted),
-        )
-        title.truncate(width, overflow="ellipsis")
-        strips = [to_strip(title), blank()]
-        rows = [
-            ("SELECT …", "run SQL, no model needed; ! before it makes sure", palette.keyword),
-            ("@", "name a table, file, column or result", palette.accent),
-            ("/", "commands; F1 shows every key", palette.accent),
-        ]
-        if facts.model:
-            rows.insert(
-                0, ("ask", f"in your own words; {show_line(facts.model)} answers with receipts", palette.accent)
+        lead = Text.assemble(("▞▚ ", palette.accent), ("Datasteward", palette.heading), "  ")
+        strips = wrap_text(Text(show_line(facts.folder), palette.muted), width, first=lead, rest=Text("   "))
+        if facts.datasets:
+            strips += wrap_text(Text(facts.datasets, palette.text), width, first=Text("   "))
+        strips.append(blank())
+        for key, words in self._rows():
+            first = Text(f"   {key:<{KEY_CELLS}}", palette.accent)
+            strips += wrap_text(Text(words, palette.muted), width, first=first, rest=Text(" " * (KEY_CELLS + 3)))
+        if facts.model is None:
+            words = (
+                "No model is set up: set ANTHROPIC_API_KEY for answers, or see steward demo. All else works without."
             )
-        for key, words, style in rows:
-            strips += wrap_text(
-                Text(words, palette.muted), width, first=Text(f"   {key:<10}", style), rest=Text(" " * 13)
-            )
-        strips += [
-            line for words in facts.lines for line in wrap_text(Text(words, palette.muted), width, first=Text("   "))
-        ]
+            strips += [blank(), *wrap_text(Text(words, palette.muted), width, first=Text("   "))]
         return [*strips, blank()]
+
+    def _rows(self) -> Sequence[tuple[str, str]]:
+        facts = self.facts
+        rows = [("SELECT …", "run SQL, no model needed; ! before it makes sure")]
+        if facts.model:
+            rows.insert(0, ("ask", f"in your own words; {show_line(facts.model)} answers with receipts"))
+        if facts.example:
+            rows.append((f"/profile {show_line(facts.example, 24)}", "what it holds, and what is wrong with it"))
+        return [*rows, ("@", "name a table, file, column, result or run"), ("/", "commands; F1 shows every key")]
 
     def source(self) -> str:
         return "Datasteward"

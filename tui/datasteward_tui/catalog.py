@@ -1,14 +1,17 @@
 """What SQL can name in the workspace, as the app's completion and tree see it."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from datasteward_tui.fuzzy import Choice
+from datasteward_tui.safe_text import show_line
 from datasteward_tui.tool_link import ToolLink
 
 PAGE_CHARACTERS = 20_000
 MOST_PAGES = 20
+SHOWN_NAMES = 6
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")
 
 
@@ -60,6 +63,7 @@ class Catalog:
     datasets: tuple[Dataset, ...] = ()
     database: str | None = None
     is_cut: bool = False
+    is_loaded: bool = False
 
     def find(self, name: str) -> Dataset | None:
         """The dataset of that name or path, whatever the case."""
@@ -68,6 +72,22 @@ class Catalog:
             if wanted in {dataset.name.casefold(), (dataset.path or "").casefold()}:
                 return dataset
         return None
+
+    @property
+    def summary(self) -> str:
+        """How many of which kind, and the first names; empty before it is known."""
+        if not self.is_loaded:
+            return ""
+        own = [d for d in self.datasets if d.kind != "result"]
+        counts = Counter("view" if d.kind == "view" else "file" if d.kind == "file" else "table" for d in own)
+        told = ", ".join(f"{n:,} {kind}{'' if n == 1 else 's'}" for kind, n in counts.items())
+        names = ", ".join(show_line(d.name, 40) for d in own[:SHOWN_NAMES]) + (", …" if len(own) > SHOWN_NAMES else "")
+        return f"{told}: {names}" if own else "No data files or tables below this folder yet."
+
+    @property
+    def example(self) -> str:
+        """A name to try things on; empty when there is none."""
+        return next((d.sql_name for d in self.datasets if d.kind != "result"), "")
 
     def choices(self) -> Iterator[Choice]:
         """Everything `@` can name: datasets, then their columns."""
@@ -122,7 +142,7 @@ async def load_catalog(link: ToolLink) -> Catalog:
         offset = answer.structured.get("next_offset")
         if offset is None:
             break
-    return Catalog(datasets=tuple(datasets), database=database, is_cut=offset is not None)
+    return Catalog(datasets=tuple(datasets), database=database, is_cut=offset is not None, is_loaded=True)
 
 
 def _read(entry: Mapping[str, Any]) -> Dataset:

@@ -67,8 +67,13 @@ class CatalogTree(Tree[str]):
             group = self.root.add(label, expand=True)
             for dataset in found:
                 self._add(group, dataset)
+        self.call_after_refresh(self._point_at_first)
         if not catalog.datasets:
             self.root.add_leaf(Text("No data files or tables below this folder.", palette.muted))
+
+    def _point_at_first(self) -> None:
+        if self.cursor_line < 1:
+            self.cursor_line = min(1, self.last_line)
 
     def _add(self, group: TreeNode[str], dataset: Dataset) -> None:
         palette = read_palette(self)

@@ -105,7 +105,9 @@ class ChatActions(Shell):
     def welcome_facts(self) -> WelcomeFacts:
         """What the first lines say."""
         chat = self.providers.chat
-        lines = [] if chat else ["No model is set up: SQL, files, changes and lineage work without one."]
         return WelcomeFacts(
-            folder=shorten_home(self.workspace.root), database="", model=chat.model if chat else None, lines=lines
+            folder=shorten_home(self.workspace.root),
+            model=chat.model if chat else None,
+            datasets=self.catalog.summary,
+            example=self.catalog.example,
         )

@@ -23,7 +23,10 @@ from datasteward_tui.status_bar import KeyHint
 if TYPE_CHECKING:
     from datasteward_tui.result_pages import ResultPages
 
-CLOSE_HINT = KeyHint(key="Esc", words="close", action="app.close_pane")
+OWN_HINTS = (
+    KeyHint(key="F6", words="prompt", action="app.switch"),
+    KeyHint(key="Esc", words="close", action="app.close_pane"),
+)
 
 
 class DetailPane(Vertical):
@@ -34,7 +37,9 @@ class DetailPane(Vertical):
     DetailPane #detail-body { height: 1fr; }
     DetailPane ResultGrid { height: 1fr; background: $background; scrollbar-size: 1 1; scrollbar-color: $panel;
       scrollbar-background: $background; scrollbar-corner-color: $background; }
-    DetailPane Tree { height: 1fr; background-tint: $foreground 0%; background: $background; padding: 0 1; scrollbar-size: 1 1; }
+    DetailPane Tree { height: 1fr; overflow-x: hidden; background-tint: $foreground 0%; background: $background; padding: 0 1; scrollbar-size: 1 1; }
+    DetailPane Tree:focus { background-tint: $foreground 0%; }
+    DetailPane Tree > .tree--cursor, DetailPane Tree:focus > .tree--cursor { background: $ink-selected; text-style: none; }
     DetailPane #filter { display: none; height: 3; border: round $primary; background: $background; }
     DetailPane .empty { padding: 1 2; color: $ink-muted; }
     DetailPane KeyLine { padding: 0 1; background: $surface; }
@@ -126,7 +131,7 @@ class DetailPane(Vertical):
         body = self.query_one("#detail-body", Vertical)
         had_focus = self.has_focus_within
         await body.remove_children()
-        await body.mount(content, KeyLine((*hints, CLOSE_HINT), owner=content))
+        await body.mount(content, KeyLine((*hints, *OWN_HINTS), owner=content))
         self.show_title(title)
         if had_focus:
             self.focus_content()

@@ -20,7 +20,7 @@ class EntryList(ScrollView, can_focus=True):
     """Subclasses say how many rows there are and draw them; only what is in sight is drawn."""
 
     DEFAULT_CSS = """
-    EntryList { height: 1fr; overflow-x: hidden; background: $background; padding: 0 1; scrollbar-size: 1 1;
+    EntryList { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; background: $background; padding: 0 1; scrollbar-size: 1 1;
       scrollbar-color: $panel; scrollbar-background: $background; scrollbar-corner-color: $background; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = COMPONENT_CLASSES
@@ -61,7 +61,7 @@ class EntryList(ScrollView, can_focus=True):
 
     def reload(self) -> None:
         """The content has changed; cursor and folds stay."""
-        width, palette = max(20, self.size.width), read_palette(self)
+        width, palette = max(20, self.scrollable_content_region.width), read_palette(self)
         count = self.row_count
         self.row = max(0, min(self.row, count - 1))
         self._head = self.draw_head(width, palette)
@@ -85,7 +85,7 @@ class EntryList(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One line of head, row or detail."""
-        line, width, base = self.scroll_offset.y + y, self.size.width, self.rich_style
+        line, width, base = self.scroll_offset.y + y, self.scrollable_content_region.width, self.rich_style
         if line < len(self._head):
             return self._head[line].apply_style(base).crop_extend(0, width, base)
         index = self._row_at(line)

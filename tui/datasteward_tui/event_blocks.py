@@ -174,7 +174,8 @@ class EventTeller:
         block: Block | None = None
         match event:
             case ApprovalRequested():
-                words = f"{event.proposal_id} waits for your decision. {event.summary}".strip()
+                about = event.summary.partition("\n")[0]
+                words = f"{event.proposal_id} waits for your decision. {about}".strip()
                 block = NoticeBlock(words, "warning", "F2 shows it with its rows.", opens=event.proposal_id)
             case ApprovalDecided():
                 comment = f" “{event.comment}”" if event.comment else ""
@@ -221,7 +222,8 @@ class EventTeller:
                 w for w in (_OUTCOMES.get(event.outcome, f"Ended: {event.outcome}."), event.error or "") if w
             )
             is_stop = event.outcome in {"interrupted", "terminated", "waiting"}
-            self.stage.add(NoticeBlock(words, "info" if is_stop else "error", event.hint))
+            hint = "F2 shows what waits." if event.outcome == "waiting" else event.hint
+            self.stage.add(NoticeBlock(words, "info" if is_stop else "error", hint))
         self.on_facts()
 
 

@@ -155,7 +155,7 @@ class LineageView(ScrollView, can_focus=True):
         if spot.column < 0:
             sources = {boxes[i.source].name for i in self.sight.links if i.target == spot.box}
             targets = {boxes[i.target].name for i in self.sight.links if i.source == spot.box}
-            return f"from {len(sources)}, to {len(targets)}"
+            return show_line(f"reads {_name_some(sources)}; read by {_name_some(targets)}", 300)
         column = boxes[spot.box].columns[spot.column]
         into = [i for i in self.sight.links if (i.target, i.target_column) == (spot.box, column)]
         told = [
@@ -255,3 +255,9 @@ class LineageView(ScrollView, can_focus=True):
                 else:
                     self._focus_on(spot)
                 return
+
+
+def _name_some(names: set[str]) -> str:
+    shown = sorted(names)[:3]
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return (", ".join(shown) or "nothing") + more

@@ -15,7 +15,7 @@ Draw = Callable[[int, Palette], list[Strip]]
 class LinesView(ScrollView, can_focus=False):
     """Draws once for a width and theme, shows what is in sight."""
 
-    DEFAULT_CSS = "LinesView { overflow-x: hidden; }"
+    DEFAULT_CSS = "LinesView { overflow-x: hidden; scrollbar-gutter: stable; }"
     COMPONENT_CLASSES: ClassVar[set[str]] = COMPONENT_CLASSES
 
     def __init__(self, draw: Draw, *, id: str | None = None) -> None:
@@ -57,7 +57,7 @@ class LinesView(ScrollView, can_focus=False):
             self._draw_all()
 
     def _draw_all(self) -> None:
-        width = self.size.width
+        width = self.scrollable_content_region.width
         if width:
             self._strips = self._source(width, read_palette(self))
             self.virtual_size = Size(width, len(self._strips))

@@ -95,7 +95,7 @@ LAYOUT = """
 Screen { background: $background; }
 ModalScreen { background: $background 65%; }
 #body { height: 1fr; }
-#transcript { width: 1fr; height: 1fr; overflow-x: hidden; padding: 1 1 0 1; background: $background; scrollbar-size: 1 1;
+#transcript { width: 1fr; height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; padding: 1 0 0 1; background: $background; scrollbar-size: 1 1;
   scrollbar-color: $panel; scrollbar-background: $background; scrollbar-corner-color: $background; }
 #detail { display: none; width: 46%; height: 1fr; border-left: vkey $panel; background: $background; }
 .-pane #detail { display: block; }

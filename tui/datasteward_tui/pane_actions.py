@@ -105,6 +105,9 @@ class PaneActions(RunActions, ApprovalActions):
     def command_lineage(self, rest: str) -> None:
         """Lineage in the pane: drawn, or in words when one question is asked."""
         words = slash.split_words(rest)
+        dataset = self.catalog.find(words[0]) if words else None
+        if dataset is not None and dataset.path:
+            words = (dataset.path, *words[1:])
         if set(words) & set(LINEAGE_QUESTIONS):
             self.start(self._look(view_lineage(self.link, words)), group="look", exclusive=True)
         else:
@@ -160,6 +163,7 @@ class PaneActions(RunActions, ApprovalActions):
             self.count_jobs(-1)
         self.pane.show_drawing(found.title, found.body)
         self.set_pane(is_shown=True)
+        self.pane.focus_content()
 
     def command_open(self, name: str) -> None:
         """A result, change, run or plan by its handle; a dataset by a query."""

@@ -23,8 +23,12 @@ from datasteward_tui.status_bar import KeyHint
 from datasteward_tui.strips import blank, to_strip, wrap_text
 
 SHOWN_FINDINGS = 6
-SPARK_CELLS = 12
+SPARK_CELLS = 16
+FEWEST_SPARKS = 8
+TYPE_CELLS = 9
 HISTOGRAM_LINES = 5
+WORTHWHILE_SHARE = 0.02
+"""Beside a histogram, frequent values are shown only when the first of them is that frequent."""
 SIGNS = {"high": "✗", "medium": "!", "low": "·"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -39,7 +43,7 @@ class ProfileView(EntryList):
     ]
     HINTS = (
         KeyHint(key="Enter", words="more", action="unfold"),
-        KeyHint(key="f", words="rows of the finding", action="finding"),
+        KeyHint(key="f", words="finding's rows", action="finding"),
         KeyHint(key="i", words="into the prompt", action="insert"),
         KeyHint(key="l", words="lineage", action="lineage"),
     )
@@ -93,7 +97,7 @@ class ProfileView(EntryList):
                 Text(show_line(words, 400), palette.warn), width, first=Text("· ", palette.warn), rest=Text("  ")
             )
         title = Text(
-            "    " + "column".ljust(self._name_width(width)) + "type".ljust(10) + "  empty  distinct  values",
+            "    " + "column".ljust(self._name_width(width)) + "type".ljust(TYPE_CELLS) + " empty distinct  values",
             palette.muted,
         )
         title.truncate(width)
@@ -101,7 +105,7 @@ class ProfileView(EntryList):
 
     def _name_width(self, width: int) -> int:
         longest = max((cell_len(show_line(c.name, 100)) for c in self.profile.columns), default=8)
-        return max(8, min(longest + 1, width - 4 - 10 - 17 - SPARK_CELLS - 2))
+        return max(8, min(longest + 1, width - 4 - TYPE_CELLS - 15 - 2 - FEWEST_SPARKS))
 
     def draw_row(self, index: int, width: int, palette: Palette) -> Text:
         """Name, type, empty cells, distinct values, and the shape of the values."""
@@ -112,9 +116,9 @@ class ProfileView(EntryList):
         name = fit_cells(show_line(column.name, 200), room - 1)
         text = Text.assemble((f"{sign} ", style), (name, palette.strong if column.is_key else palette.text))
         text.append(" " * (room - cell_len(name)))
-        text.append(fit_cells(column.type.lower(), 9).ljust(10), palette.muted)
+        text.append(fit_cells(show_line(column.type.lower(), 40), TYPE_CELLS - 1).ljust(TYPE_CELLS), palette.muted)
         empty = format_share(column.null_share) if column.nulls else "-"
-        text.append(f"{empty:>7}", palette.warn if column.null_share > 0.2 else palette.muted)
+        text.append(f"{empty:>6}", palette.warn if column.null_share > 0.2 else palette.muted)
         text.append(
             f"{'' if column.distinct_is_exact else '~'}{format_count(column.distinct)}".rjust(10), palette.muted
         )
@@ -213,7 +217,8 @@ def _counts(spread: Distribution) -> Sequence[tuple[int, str]]:
 
 
 def _histogram(column: ColumnProfile, spread: Distribution, width: int, palette: Palette) -> list[Strip]:
-    cells = max(12, min(60, width - 2))
+    bins = len(spread.counts)
+    cells = bins * max(1, min(60, width - 2) // bins)
     lines = [Text(line, palette.function) for line in draw_histogram(rebin(spread.counts, cells), HISTOGRAM_LINES)]
     low, high = (_show_place(column, edge) for edge in (spread.edges[0], spread.edges[-1]))
     middle = f"median {_show_place(column, spread.quantiles[3])}" if len(spread.quantiles) == 7 else ""
@@ -237,7 +242,8 @@ def _show_place(column: ColumnProfile, value: float) -> str:
 
 
 def _top_values(column: ColumnProfile, width: int, palette: Palette) -> list[Strip]:
-    if not column.top:
+    is_spread_out = column.distribution is not None and bool(column.distribution.counts)
+    if not column.top or (is_spread_out and column.top[0].share < WORTHWHILE_SHARE):
         return []
     names = [fit_cells(show_line(v.value, 200), max(8, min(28, width // 3))) for v in column.top]
     room = max(cell_len(n) for n in names)

@@ -210,7 +210,7 @@ class ResultGrid(ScrollView, can_focus=True):
         """Put the cursor on a cell and bring it in sight."""
         self.row = max(0, min(self.pages.row_count - 1, row))
         self.column = max(0, min(len(self.pages.columns) - 1, column))
-        room = max(1, self.size.height - HEAD_LINES - 1)
+        room = max(1, self.scrollable_content_region.height - HEAD_LINES - 1)
         top, left = self.scroll_offset.y, self.scroll_offset.x
         if self.row < top:
             top = self.row
@@ -220,8 +220,8 @@ class ResultGrid(ScrollView, can_focus=True):
             start, end = self._lefts[self.column], self._lefts[self.column] + self._widths[self.column]
             if start < left or self.column == 0:
                 left = 0 if self.column == 0 else start
-            elif end > left + self.size.width:
-                left = max(0, end - self.size.width)
+            elif end > left + self.scrollable_content_region.width:
+                left = max(0, end - self.scrollable_content_region.width)
         self.scroll_to(x=left, y=top, animate=False, immediate=True, force=True)
         self.refresh()
         self.post_message(self.Moved())
@@ -232,7 +232,7 @@ class ResultGrid(ScrollView, can_focus=True):
 
     def action_page(self, pages: int) -> None:
         """A screenful up or down."""
-        self.move_to(self.row + pages * max(1, self.size.height - HEAD_LINES - 1), self.column)
+        self.move_to(self.row + pages * max(1, self.scrollable_content_region.height - HEAD_LINES - 1), self.column)
 
     def action_jump(self, where: str) -> None:
         """To an end of the row or of the table."""

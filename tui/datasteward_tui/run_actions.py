@@ -119,5 +119,5 @@ class RunActions(SqlActions):
 
 def _tell_end(line: RunLine) -> NoticeBlock:
     levels: dict[str, NoticeLevel] = {"done": "good", "partly": "warning", "stopped": "warning"}
-    words = f"Run {line.run} of {line.pipeline} is {line.status}: {line.done} of {line.total} assets."
+    words = f"Run {line.run} of {line.pipeline} has ended: {line.published} of {line.total} assets published."
     return NoticeBlock(words, levels.get(line.status, "error"), opens=line.run)

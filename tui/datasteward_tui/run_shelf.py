@@ -29,6 +29,7 @@ class RunLine:
     status: str
     done: int
     total: int
+    published: int = 0
     seconds_left: float | None = None
 
 
@@ -139,6 +140,7 @@ def _line(record: "RunRecord") -> RunLine:
         status=record.status,
         done=done,
         total=record.total,
+        published=sum(s.status == "published" for s in record.steps),
         seconds_left=record.seconds_left,
     )
 

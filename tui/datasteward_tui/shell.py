@@ -16,7 +16,7 @@ from datasteward.workspace import Workspace
 from datasteward_tui import commands as slash
 from datasteward_tui import look
 from datasteward_tui.approval_dock import ApprovalDock
-from datasteward_tui.blocks import Block, NoticeBlock
+from datasteward_tui.blocks import Block, NoticeBlock, WelcomeBlock
 from datasteward_tui.catalog import Catalog, load_catalog
 from datasteward_tui.choice_list import ChoiceList
 from datasteward_tui.conversation import Conversation
@@ -115,6 +115,10 @@ class Shell(App[None]):
             return
         self.at_hand = frozenset(_needs_met(names, self.providers))
         self.pane.show_datasets(self.catalog)
+        for block in self.transcript.blocks[:1]:
+            if isinstance(block, WelcomeBlock):
+                block.tell(self.catalog.summary, self.catalog.example)
+                self.transcript.changed(block)
         self.show_standing()
 
     def start(self, work: "Coroutine[object, object, None]", *, group: str, exclusive: bool = False) -> Worker[None]:

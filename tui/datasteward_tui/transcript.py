@@ -200,7 +200,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         """Everything is laid out for the new width, what is in sight first."""
-        width = self.size.width
+        width = self.scrollable_content_region.width
         if width != self._width:
             self._stack.forget(self._width / width if self._width and width else 1.0)
             self._drawn.clear()
