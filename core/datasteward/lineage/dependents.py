@@ -1,4 +1,4 @@
-"""What relies on columns besides datasets: pinned results, checked answers, contracts and their checks."""
+"""What relies on columns besides datasets: assets, pinned results, checked answers, contracts and their checks."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -9,8 +9,10 @@ from typing import Any
 from datasteward.engine.results import ResultStore
 from datasteward.lineage.graph import Dependent, Dependents
 from datasteward.lineage.noting import ANSWER_NAMESPACE
+from datasteward.lineage.pipeline_assets import PipelineAssets
 from datasteward.lineage.recording import RESULT_NAMESPACE, TABLE_NAMESPACE
 from datasteward.lineage.schemas import FILE_NAMESPACE, ColumnRef, DatasetKey
+from datasteward.workspace import Workspace
 
 MAX_DOCUMENTS = 500
 MAX_DOCUMENT_BYTES = 2**20
@@ -89,7 +91,8 @@ def read_contract_texts(root: Path) -> list[tuple[str, str]]:
 
 def workspace_dependents(results: ResultStore, root: Path) -> tuple[Dependents, ...]:
     """Everything that a workspace knows to rely on columns."""
-    return (ContractFiles(root=root), PinnedResults(results=results), CheckedAnswers())
+    assets = PipelineAssets(root=root, cache_folder=Workspace(root=root).cache_folder)
+    return (ContractFiles(root=root), assets, PinnedResults(results=results), CheckedAnswers())
 
 
 def _promises(path: str, schema: dict[str, Any], refs: Sequence[ColumnRef]) -> Iterator[Dependent]:

@@ -35,6 +35,8 @@ class Node:
     outer: tuple[OuterInput, ...]
     reads: Mapping[str, frozenset[str] | None]
     """By the key of each asset it reads: the columns it uses, in lower case; None when all of them."""
+    outer_reads: Mapping[str, frozenset[str] | None]
+    """The same by the name of each input that no asset makes."""
     checks: tuple[Check, ...]
     print: AssetPrint
 
@@ -227,7 +229,7 @@ class _Analyst:
             self._pass_spark(draft, None, fill_window(asset.body, SAMPLE_WINDOW), ())
             columns = tuple(Column(name=n, type=t) for n, t in (asset.options.columns or {}).items())
             reads: dict[str, frozenset[str] | None] = dict.fromkeys(draft.keys)
-            self._finish(_node(draft, asset.body, columns, reads, checks, print_source(asset, checks)), contract)
+            self._finish(_node(draft, asset.body, columns, reads, {}, checks, print_source(asset, checks)), contract)
             return
         assert draft.query is not None
         for key in draft.keys:
@@ -254,7 +256,8 @@ class _Analyst:
             replace(draft, keys=keys),
             sql,
             lineage.output_schema,
-            _columns_read(lineage, [self.by_key[k] for k in keys]),
+            _columns_read(lineage, {k: (self.by_key[k].name,) for k in keys}),
+            _columns_read(lineage, {o.name: (o.name, *o.asked.paths) for o in draft.outer}),
             checks,
             print_query(asset, query, lineage.outputs, checks, self.parser),
         )
@@ -363,6 +366,7 @@ def _node(
     sql: str,
     columns: tuple[Column, ...],
     reads: Mapping[str, frozenset[str] | None],
+    outer_reads: Mapping[str, frozenset[str] | None],
     checks: tuple[Check, ...],
     made: AssetPrint,
 ) -> Node:
@@ -373,20 +377,22 @@ def _node(
         inputs=tuple(dict.fromkeys(draft.keys)),
         outer=tuple(dict.fromkeys(draft.outer)),
         reads=reads,
+        outer_reads=outer_reads,
         checks=checks,
         print=made,
     )
 
 
-def _columns_read(lineage: StatementLineage, assets: list[Asset]) -> dict[str, frozenset[str] | None]:
+def _columns_read(lineage: StatementLineage, wanted: Mapping[str, tuple[str, ...]]) -> dict[str, frozenset[str] | None]:
+    """The columns used of each dataset in `wanted`, which gives the names that the lineage may have for it."""
     if lineage.confidence != "bound":
-        return {a.key: None for a in assets}
-    used: dict[str, set[str]] = {a.name.casefold(): set() for a in assets}
+        return dict.fromkeys(wanted)
+    used: dict[str, set[str]] = {}
     for edge in lineage.edges:
-        name = edge.source.dataset.name.casefold()
-        if name in used and edge.source.column:
-            used[name].add(edge.source.column.casefold())
-    return {a.key: frozenset(used[a.name.casefold()]) for a in assets}
+        columns = used.setdefault(edge.source.dataset.name.casefold(), set())
+        if edge.source.column:
+            columns.add(edge.source.column.casefold())
+    return {key: frozenset[str]().union(*(used.get(n.casefold(), ()) for n in names)) for key, names in wanted.items()}
 
 
 def _problem_at(asset: Asset, sql: str, position: int | None, message: str) -> Problem:

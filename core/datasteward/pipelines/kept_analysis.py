@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from datasteward.errors import ToolError
+from datasteward.lineage.pipeline_assets import KEPT_PREFIX
 from datasteward.lineage.schemas import Column
 from datasteward.pipelines.analysis import Analysis, Node
 from datasteward.pipelines.checks import Check
@@ -17,7 +18,7 @@ from datasteward.pipelines.loading import Pipeline, PipelineFiles
 from datasteward.pipelines.state_model import AssetPrint
 from datasteward.pipelines.surroundings import OuterInput, Surroundings
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same files would be analysed to something else."""
 
 
@@ -25,11 +26,13 @@ FORMAT = 1
 class _KeptNode:
     """A node without its asset, which the files give; `outer` are positions in the list of what was found."""
 
+    path: str
     sql: str
     columns: tuple[Column, ...]
     inputs: tuple[str, ...]
     outer: tuple[int, ...]
     reads: Mapping[str, frozenset[str] | None]
+    outer_reads: Mapping[str, frozenset[str] | None]
     checks: tuple[Check, ...]
     print: AssetPrint
 
@@ -38,6 +41,7 @@ class _KeptNode:
 class _KeptAnalysis:
     """All that an analysis says, by asset key, and the digest of what it depends on."""
 
+    folder: str
     digest: str
     order: tuple[str, ...]
     edges: Mapping[str, tuple[str, ...]]
@@ -76,6 +80,7 @@ def recall_analysis(
             inputs=node.inputs,
             outer=tuple(now[i] for i in node.outer),
             reads=node.reads,
+            outer_reads=node.outer_reads,
             checks=node.checks,
             print=node.print,
         )
@@ -89,17 +94,20 @@ def keep_analysis(folder: Path, files: PipelineFiles, analysis: Analysis, surrou
     found = surroundings.found
     places = {outer.asked: number for number, outer in enumerate(found)}
     kept = _KeptAnalysis(
+        folder=files.folder,
         digest=_digest(files, surroundings),
         order=tuple(a.key for a in analysis.graph.assets),
         edges=analysis.graph.inputs,
         found=found,
         nodes={
             key: _KeptNode(
+                path=node.asset.path,
                 sql=node.sql,
                 columns=node.columns,
                 inputs=node.inputs,
                 outer=tuple(places[o.asked] for o in node.outer),
                 reads=node.reads,
+                outer_reads=node.outer_reads,
                 checks=node.checks,
                 print=node.print,
             )
@@ -117,7 +125,7 @@ def keep_analysis(folder: Path, files: PipelineFiles, analysis: Analysis, surrou
 
 
 def _path_of(folder: Path, files: PipelineFiles) -> Path:
-    return folder / f"pipeline-{hashlib.sha256(files.folder.encode()).hexdigest()[:16]}.json"
+    return folder / f"{KEPT_PREFIX}{hashlib.sha256(files.folder.encode()).hexdigest()[:16]}.json"
 
 
 def _digest(files: PipelineFiles, surroundings: Surroundings) -> str:
