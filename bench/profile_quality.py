@@ -227,12 +227,8 @@ def judge(made: Profile, labels: dict[str, Labelled], tallies: dict[str, Tally])
         ):
             tallies["meaning"].missed.append(f"{name}: {label.meaning}")
         tallies["personal data"].note(name, column.is_sensitive, label.is_personal)
-        if name != "contact":
-            tallies["keys"].note(
-                name,
-                column.is_key,
-                label.is_key or (len(set(label.values)) == ROWS and not isinstance(label.values[0], float)),
-            )
+        if label.is_key or len(set(label.values)) < ROWS:
+            tallies["keys"].note(name, column.is_key, label.is_key)
         codes = {f.code for f in made.findings if f.column == name}
         for code in codes | label.faults:
             tallies["findings"].note(f"{name}: {code}", code in codes, code in label.faults)

@@ -102,6 +102,8 @@ _RULES = (
     _Rule(kind="country", test=lambda v: v.lower() in COUNTRY_NAMES and len(v) > 3, hint=r"(?!)", need=0.8),
     _Rule(kind="postcode", test=_POSTCODE.fullmatch, hint=r"zip|post(al)?_?code|plz|postal", needs_hint=True, need_with_hint=0.6),
     _Rule(kind="street address", test=_STREET.fullmatch, hint=r"addr|street|strasse|straße", need=0.7, need_with_hint=0.25, sensitivity="personal", certainty=0.8),
+    _Rule(kind="street address", test=lambda v: bool(re.search(r"\d", v)) and bool(re.search(r"[^\W\d_]{2}", v)) and "@" not in v,
+          hint=r"(^|_)(street|strasse|straße|(street|home|postal|mailing|billing|shipping)_?addr(ess)?|address_?(line)?_?\d?)$", needs_hint=True, need_with_hint=0.5, sensitivity="personal", certainty=0.7),
     _Rule(kind="colour", test=_COLOUR.fullmatch, hint=r"colou?r", need=0.95),
     _Rule(kind="JSON", test=_is_json, hint=r"json|payload", need=0.9),
 )  # fmt: skip

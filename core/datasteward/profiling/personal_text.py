@@ -40,9 +40,20 @@ def _is_any(_text: str) -> bool:
     return True
 
 
+def _holds_card(text: str) -> bool:
+    """Whether groups of four and more digits that stand together make a card number, whatever stands beside them."""
+    groups = [g for g in re.findall(r"\d+", text) if len(g) >= 4]
+    return any(is_card_number("".join(groups[a:b])) for a in range(len(groups)) for b in range(a + 1, len(groups) + 1))
+
+
+def _holds_iban(text: str) -> bool:
+    code = text.replace(" ", "")
+    return any(is_iban(code[:length]) for length in range(15, min(len(code), 34) + 1))
+
+
 _CLASSES = (
-    _Class(kind="card numbers", pattern=r"\b\d(?:[ -]?\d){12,18}\b", test=is_card_number, sensitivity="sensitive"),
-    _Class(kind="IBANs", pattern=r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", test=is_iban, sensitivity="sensitive"),
+    _Class(kind="card numbers", pattern=r"\b\d(?:[ -]?\d){12,18}\b", test=_holds_card, sensitivity="sensitive"),
+    _Class(kind="IBANs", pattern=r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", test=_holds_iban, sensitivity="sensitive"),
     _Class(kind="US social security numbers", pattern=r"\b\d{3}-\d{2}-\d{4}\b", test=is_us_ssn, sensitivity="sensitive"),
     _Class(kind="secrets", pattern=r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|sk[-_](?:live|test|ant|proj)[-_]\w{12,}|eyJ\w+\.eyJ\w+\.[\w-]+)", test=_is_any, sensitivity="sensitive"),
     _Class(kind="email addresses", pattern=r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,24}", test=_is_any, sensitivity="personal"),
@@ -56,8 +67,21 @@ def conceal(text: str) -> str:
     if "@" not in text and not any(c.isdigit() for c in text) and "_" not in text:
         return text
     for kind, pattern in _FOUND:
-        text = pattern.sub(lambda m, test=kind.test: _mask(m[0]) if test(m[0]) else m[0], text)  # type: ignore[misc]
+        if pattern.search(text):
+            text = _conceal_one(text, kind, pattern)
     return text
+
+
+def _conceal_one(text: str, kind: _Class, pattern: re.Pattern[str]) -> str:
+    """A match that fails its test may hide another one that begins within it, so the search goes on one further."""
+    parts, begin, at = [], 0, 0
+    while match := pattern.search(text, at):
+        if kind.test(match[0]):
+            parts += [text[begin : match.start()], _mask(match[0])]
+            begin = at = match.end()
+        else:
+            at = match.start() + 1
+    return "".join([*parts, text[begin:]])
 
 
 def _mask(found: str) -> str:
