@@ -137,6 +137,70 @@ async def measure_long_reply(folder: Path) -> None:
         say("key to paint while it streams, CPU ms", f"{statistics.median(taken):.2f}")
 
 
+def write_session(folder: Path, messages: int, results: int) -> str:
+    """A stored conversation of so many messages and results, as an agent's runs leave it; its id."""
+    from datasteward.state import StateDatabase
+    from datasteward_agent.conversation import AssistantMessage, Text, UserMessage
+    from datasteward_agent.events import ModelSaid, ToolCalled, ToolReturned, UserSaid
+    from datasteward_agent.session_store import SessionStore
+
+    words = "The **north** sold 40.5 [r1] and the south 20.25 [r2].\n\n- one\n- two\n\n```sql\nSELECT 1\n```\n"
+    state = folder / ".steward"
+    state.mkdir(exist_ok=True)
+    store = SessionStore(state / "sessions", StateDatabase(state / "state.sqlite"))
+    session = store.create()
+    for number in range(messages // 2):
+        session.append(UserSaid(message=UserMessage(parts=(Text(text=f"question {number}"),))))
+        if number % (messages // 2 // results) == 0:
+            call, sql = f"call{number}", {"sql": f"SELECT region, sum(amount) FROM orders WHERE id > {number}"}
+            session.append(ToolCalled(call_id=call, name="run_query", arguments=sql, read_only=True))
+            session.append(
+                ToolReturned(call_id=call, name="run_query", text="2 rows\n" * 20, handles=("r1",), seconds=0.01)
+            )
+        session.append(ModelSaid(message=AssistantMessage(parts=(Text(text=words),))))
+    store.index(session)
+    session.close()
+    return session.session_id
+
+
+async def measure_session(folder: Path) -> None:
+    """Opening a stored conversation of 2,000 messages and 200 results, memory with it, and a key typed then."""
+    from tests.support.agent_runs import scripted
+    from tests.support.app_chats import make_chat_app
+    from tests.support.app_runs import until_shown
+
+    name = await asyncio.to_thread(write_session, folder, 2000, 200)
+    app = make_chat_app(folder, scripted({"say": "ok"}))
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        assert app.conversation is not None
+        before = resident_megabytes()
+        start, wall = time.process_time(), time.perf_counter()
+        app.transcript.extend(await app.conversation.resume(name, is_fork=False))
+        app.transcript.go_to_end()
+        await until_shown(pilot, "question 999")
+        say("session of 2,000 messages, 200 results: at its tail, CPU s", f"{time.process_time() - start:.2f}")
+        say("  the same, seconds", f"{time.perf_counter() - wall:.2f}")
+        say("  memory that it takes, MB", f"{resident_megabytes() - before:.0f}")
+        taken = []
+        for letter in "selectthenorth" * 3:
+            start = time.process_time()
+            await pilot.press(letter)
+            app.screen._compositor.render_strips()
+            taken.append((time.process_time() - start) * 1000)
+        say("  key to paint with it, CPU ms", f"{statistics.median(taken):.2f}")
+        start = time.process_time()
+        app.transcript.scroll_home(animate=False, immediate=True)
+        await until_shown(pilot, "question 0")
+        say("  to its beginning, CPU ms", f"{(time.process_time() - start) * 1000:.0f}")
+
+
+def resident_megabytes() -> float:
+    """Memory of this process now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
 async def measure_grid(folder: Path) -> None:
     """Opening a million rows, paging, sorting."""
     from tests.support.app_runs import make_app, type_line, until
@@ -187,6 +251,7 @@ async def measure_all() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = make_workspace(Path(name) / "shop")
         measure_first_frame(folder)
+        await measure_session(folder)
         await measure_transcript(folder)
         await measure_grid(folder)
     say("peak memory of all this, MB", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}")

@@ -156,11 +156,12 @@ async def decide(pilot: Pilot[None], app: StewardApp, shoot: Shutter) -> None:
     await until(pilot, lambda: not isinstance(app.screen, HistoryScreen))
     await until(pilot, lambda: is_shown(app, f"take back {change}") and panel.view.line_count > 0)
     shoot("undo", "Undo is a change of its own, measured and shown", 3)
+    undo = panel.row.summary.handle if panel.row is not None else ""
     if not app.dock.has_keys:
         await pilot.press("f2")
     for _ in range(20):
         await pilot.press("pagedown")
-    await press_when_free(pilot, "a", lambda: is_shown(app, "applied") and not app.dock.inbox.waiting)
+    await press_when_free(pilot, "a", lambda: is_shown(app, f"{undo} applied") and not app.dock.inbox.waiting)
     await pilot.pause(0.2)
     shoot("undone", "Undone, and proved to be as before", 4)
 

@@ -174,7 +174,8 @@ class EventTeller:
         block: Block | None = None
         match event:
             case ApprovalRequested():
-                about = event.summary.partition("\n")[0]
+                lines = [w for w in event.summary.splitlines() if not w.startswith(f"{event.proposal_id}:")]
+                about = lines[0] if lines else ""
                 words = f"{event.proposal_id} waits for your decision. {about}".strip()
                 block = NoticeBlock(words, "warning", "F2 shows it with its rows.", opens=event.proposal_id)
             case ApprovalDecided():
