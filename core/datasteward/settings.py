@@ -12,6 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from datasteward.changes.policy import PolicySettings
 from datasteward.errors import ConfigError
+from datasteward.intake.model import BadRowLimit, Overrides
+from datasteward.intake.options import FileOptions, IntakeOptions
 from datasteward.workspace import Workspace
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -71,6 +73,44 @@ class LimitSettings(Section):
     """The longest SQL text of one call."""
 
 
+class FileSettings(Section):
+    """`[[intake.files]]`: how files are written that would otherwise be guessed."""
+
+    path: str
+    """The file, or a pattern such as `data/bank/*.csv`, relative to the workspace."""
+    delimiter: str | None = None
+    quote: str | None = None
+    escape: str | None = None
+    encoding: str | None = None
+    header_rows: int | None = Field(default=None, ge=0, le=20)
+    """Rows of labels; 0 when there are none."""
+    skip_rows: int | None = Field(default=None, ge=0)
+    """Lines above the labels."""
+    all_text: bool = False
+    """Keep every column as text."""
+
+    def options(self) -> FileOptions:
+        """The same for the worker."""
+        given = self.model_dump(exclude={"path"})
+        return FileOptions(pattern=self.path, overrides=Overrides(**given))
+
+
+class IntakeSettings(Section):
+    """`[intake]`: how messy files are read."""
+
+    bad_rows: int = Field(default=20, ge=0)
+    """Rows of a file that may fail to parse, whatever its size; they go to its quarantine."""
+    bad_share: float = Field(default=0.05, ge=0, le=1)
+    """The share of a file's rows that may, if that is more; beyond both the file is not read."""
+    files: tuple[FileSettings, ...] = ()
+    """How single files are written; the first whose path fits counts."""
+
+    def options(self) -> IntakeOptions:
+        """The same for the worker."""
+        limit = BadRowLimit(count=self.bad_rows, share=self.bad_share)
+        return IntakeOptions(limit=limit, files=tuple(f.options() for f in self.files))
+
+
 class ResultSettings(Section):
     """`[results]`: how long stored results stay."""
 
@@ -109,6 +149,7 @@ class Settings(Section):
 
     data: DataSettings = DataSettings()
     limits: LimitSettings = LimitSettings()
+    intake: IntakeSettings = IntakeSettings()
     results: ResultSettings = ResultSettings()
     owner: OwnerSettings = OwnerSettings()
     http: HttpSettings = HttpSettings()
@@ -212,6 +253,8 @@ def _describe(fault: Mapping[str, Any], sources: Mapping[tuple[str, str], str], 
     section, key = location[0], location[1] if len(location) > 1 else ""
     source = sources.get((section, key), file_name)
     field = Settings.model_fields[section]
+    if fault["type"] == "extra_forbidden" and len(location) > 2:
+        return f"{source}: unknown key '{location[-1]}' in {'.'.join(location[:-1])}."
     if fault["type"] == "extra_forbidden" and isinstance(field.annotation, type):
         keys = field.annotation.model_fields if issubclass(field.annotation, BaseModel) else {}
         return _unknown(f"{source}: unknown key '{section}.{key}'", key, keys)

@@ -7,6 +7,7 @@ from datasteward.engine.cells import Cell
 from datasteward.engine.jobs import QueryJob, WorkerSettings
 from datasteward.engine.query import run_query
 from datasteward.engine.session import Session
+from datasteward.intake.options import IntakeOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,7 @@ class Answer:
     notes: tuple[str, ...]
 
 
-def open_session(root: Path) -> Session:
+def open_session(root: Path, intake: IntakeOptions | None = None) -> Session:
     """A session whose data folder and workspace is `root`."""
     state = root / ".steward"
     for name in ("results", "cache", "tmp"):
@@ -28,6 +29,7 @@ def open_session(root: Path) -> Session:
             workspace_root=root, roots=(root,), database=root / "w.duckdb", state_folder=state,
             results_folder=state / "results", cache_folder=state / "cache", temp_folder=state / "tmp",
             memory_bytes=1 << 29, temp_bytes=1 << 29, threads=2, sql_bytes=100_000,
+            intake=intake or IntakeOptions(),
         )
     )  # fmt: skip
 

@@ -353,4 +353,5 @@ def make_worker_settings(workspace: Workspace, settings: Settings) -> WorkerSett
         temp_bytes=settings.limits.temp,
         threads=settings.limits.threads or os.cpu_count() or 1,
         sql_bytes=settings.limits.sql_bytes,
+        intake=settings.intake.options(),
     )

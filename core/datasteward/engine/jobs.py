@@ -1,19 +1,20 @@
 """What the owner asks of a worker and what comes back, as plain data that crosses the pipe."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from datasteward.engine.cells import Cell
 from datasteward.errors import ErrorCode
+from datasteward.intake.options import IntakeOptions
 
 ParameterValues = list[Any] | dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """All a worker may use: folders, the database, and bounds (bytes, threads)."""
+    """All a worker may use: folders, the database, bounds (bytes, threads), and what is known of the files."""
 
     workspace_root: Path
     roots: tuple[Path, ...]
@@ -27,6 +28,7 @@ class WorkerSettings:
     threads: int
     sql_bytes: int
     lock_wait_seconds: float = 10.0
+    intake: IntakeOptions = field(default_factory=IntakeOptions)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON."""
@@ -42,6 +44,7 @@ class WorkerSettings:
         values["roots"] = tuple(Path(p) for p in values["roots"])
         for key in ("workspace_root", "database", "state_folder", "results_folder", "cache_folder", "temp_folder"):
             values[key] = Path(values[key])
+        values["intake"] = IntakeOptions.from_json(values["intake"])
         return cls(**values)
 
 

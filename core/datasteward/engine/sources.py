@@ -17,6 +17,7 @@ from datasteward.engine.result_files import HANDLE, result_path, stored_select
 from datasteward.engine.source_names import QUARANTINE, explain_missing, explain_syntax, has_part
 from datasteward.engine.source_plans import SourcePlans
 from datasteward.errors import ToolError
+from datasteward.intake.options import register_options
 
 RESULTS_SCHEMA = "results"
 _READERS = frozenset(
@@ -46,6 +47,7 @@ class Sources:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
+        register_options(settings.workspace_root, settings.roots, settings.intake)
         denied = (settings.state_folder, settings.database)
         self._files = DataFiles(settings.roots, settings.workspace_root, denied=denied)
         self._plans = SourcePlans(settings, self._files)

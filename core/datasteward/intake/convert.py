@@ -219,12 +219,11 @@ def check_limit(intake: Intake, limit: BadRowLimit, bad: int, good: int, aside: 
     if bad <= max(limit.count, limit.share * (bad + good)):
         return
     worst = "; ".join(f"{n} x {r}" for r, n in aside.reasons.most_common(3))
-    options = "delim, quote, escape, header, skip, encoding" if intake.format == "delimited" else "format"
-    reader = "read_csv" if intake.format == "delimited" else "read_json"
+    says = "say how it is written in [[intake.files]], or " if intake.format == "delimited" else ""
     raise ToolError(
         f"{bad:,} of {bad + good:,} rows of {intake.path.name} did not parse ({worst}), the first at line {aside.first_line}.",
         code="runtime",
-        hint=f"Look at that line; {reader}('{intake.path.name}', …) reads a file by options of your own ({options}).",
+        hint=f"Look at that line; steward.toml can {says}let more rows through by bad_rows and bad_share in [intake].",
     )
 
 
@@ -235,7 +234,8 @@ def convert_sheet(intake: Intake, table_path: Path, quarantine_path: Path, limit
         Record(n, [cell_text(c) for c in row], "\t".join(cell_text(c) for c in row))
         for n, row in enumerate(cells, start=1)
     ]
-    filled = [r for r in records if any(f.strip() for f in r.fields)]
+    skipped = intake.overrides.skip_rows or 0
+    filled = [r for r in records[skipped:] if any(f.strip() for f in r.fields)]
     return _write_grid(filled, intake, table_path, quarantine_path, limit)
 
 

@@ -32,6 +32,7 @@ from datasteward.intake.model import (
     Part,
     SourceColumn,
 )
+from datasteward.intake.options import with_options
 from datasteward.intake.records import Record, RecordReader
 
 SAMPLE_BYTES = 65_536
@@ -48,9 +49,10 @@ _cache: dict[tuple[str, int, int, Overrides], Intake] = {}
 def inspect_file(path: Path, overrides: Overrides | None = None) -> Intake:
     """What `path` is; remembered by path, size and modification time, so that asking again costs nothing.
 
+    What `overrides` leave open is taken from the options of the file's workspace, if it has some.
     Raises `ToolError` for a missing, empty, protected or damaged file, saying which.
     """
-    overrides = overrides or Overrides()
+    overrides = with_options(path, overrides or Overrides())
     try:
         stat = path.stat()
     except OSError as error:
@@ -83,7 +85,7 @@ def _inspect(path: Path, size_bytes: int, modified_ns: int, overrides: Overrides
         raise ToolError(f"{path.name} holds nothing but blanks.", code="invalid_arguments")
     kind = _text_format(path, base.part, head)
     if kind != "delimited":
-        encoding = guess_encoding(head)
+        encoding = _choose_encoding(overrides, head)
         return replace(base, format=kind, encoding=encoding, doubts=base.doubts + _encoding_doubts(encoding))
     return _inspect_delimited(base, head)
 
@@ -152,7 +154,7 @@ def _inspect_delimited(base: Intake, head: bytes) -> Intake:
     if is_free and (plain := _try_plain(base, head)):
         return plain
     sample, is_whole = _read_sample(base)
-    encoding = Encoding(name=o.encoding, confidence=1.0) if o.encoding else guess_encoding(sample)
+    encoding = _choose_encoding(o, sample)
     text = decode_sample(sample, encoding)
     if not is_whole:
         text = text[: text.rfind("\n") + 1] or text
@@ -163,6 +165,11 @@ def _inspect_delimited(base: Intake, head: bytes) -> Intake:
         whole_lines = Dialect(delimiter=absent_delimiter(lines), quote='"', escape='"')
         sniffed = sniff_dialect(_spread(lines), newlines, whole_lines)
     return _lay_out(base, encoding, newlines, lines, sniffed, is_whole)
+
+
+def _choose_encoding(overrides: Overrides, data: bytes) -> Encoding:
+    named = overrides.encoding
+    return Encoding(name=named, confidence=1.0) if named else guess_encoding(data)
 
 
 def _read_sample(base: Intake) -> tuple[bytes, bool]:

@@ -14,6 +14,7 @@ from datasteward.intake.convert import Converted, convert_delimited, convert_she
 from datasteward.intake.copies import keep_copy, load_copy, plan_text_copy
 from datasteward.intake.json_plan import plan_json
 from datasteward.intake.model import BadRowLimit, Dialect, Intake, ReadPlan, SourceColumn
+from datasteward.intake.options import limit_for
 from datasteward.intake.schemas import parquet_columns
 from datasteward.intake.sql_text import quote_path, quote_text
 
@@ -28,9 +29,9 @@ def read_plan(
     """A table expression for the file of `intake`; a converted copy is made once and kept in `cache_folder`.
 
     The plan of an unchanged file is remembered. Raises `ToolError` when the file cannot be read or more rows fail to
-    parse than `limit` lets through.
+    parse than `limit`, or else the file's workspace, lets through.
     """
-    limit = limit or BadRowLimit()
+    limit = limit or limit_for(intake.path)
     key = _key(intake, limit)
     if key in _plans and all(f.exists() for f in _plans[key].files):
         return _plans[key]
