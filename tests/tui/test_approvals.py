@@ -34,6 +34,7 @@ async def test_a_key_right_after_entering_decides_nothing(place: ChangesWorkspac
     async with app.run_test(size=(120, 40)) as pilot:
         await propose(service)
         await until_shown(pilot, "orders: 14 of 1,000 rows change")
+        app.dock.panel._clock = lambda: 0.0
         await pilot.press("f2", "a")
         await until_shown(pilot, "too soon: have a look first")
         assert (await service.status("c1")).status == "waiting"

@@ -124,6 +124,7 @@ async def test_a_plan_is_edited_and_the_agent_reads_the_comments(folder: Path) -
         await _open_plan(pilot, app)
         screen = app.screen
         assert isinstance(screen, PlanScreen)
+        screen._clock = lambda: screen._since
         await pilot.press("a")
         assert isinstance(app.screen, PlanScreen)
         await pilot.press("down", "down", "x", "up", "c", *"only paid ones", "enter")

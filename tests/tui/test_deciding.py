@@ -55,6 +55,7 @@ async def test_a_rule_is_shown_before_it_is_written_and_then_decides_the_next_ch
         assert "From now on, without asking" in frame(app)
         screen = app.screen
         assert isinstance(screen, RuleScreen)
+        screen._clock = lambda: screen._since
         await pilot.press("a")
         await until_shown(pilot, "too soon")
         assert not (place.root / "steward.toml").exists()

@@ -210,6 +210,8 @@ def _tell(decision: Decision, report: "ChangeReport") -> NoticeBlock:
             proof = " The tables are proven to be as they were before." if report.proven else ""
             can_undo = report.preview.is_reversible and not report.undo_of
             undo = f"/undo {change} proposes to take it back." if can_undo else None
+            if report.proven:
+                undo = f"/changes {change} shows the fingerprints."
             return NoticeBlock(f"{change} applied{took}: {summarise_effect(report.preview)}.{proof}", "good", undo)
         case "rejected":
             return NoticeBlock(f"{change} rejected.{f' “{report.comment}”' if report.comment else ''}", "info")

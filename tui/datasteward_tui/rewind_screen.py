@@ -64,7 +64,7 @@ class RewindScreen(BoxedScreen[RewindChoice | None]):
     def hints(self) -> tuple[KeyHint, ...]:
         """Undo only where there is something to undo."""
         point = self._list.marked
-        undo = KeyHint(key="u", words="go back and propose to undo them", action="rewind(True)")
+        undo = KeyHint(key="u", words="go back and undo", action="rewind(True)")
         return (
             KeyHint(key="Enter", words="go back", action="rewind(False)"),
             *((undo,) if point is not None and point.changes else ()),
@@ -88,7 +88,7 @@ class RewindScreen(BoxedScreen[RewindChoice | None]):
         strips = wrap_text(Text(show_block(point.text, 1000), palette.text), width, first=Text("❯ ", palette.accent))
         if point.changes:
             names = ", ".join(point.changes)
-            words = f"Applied since, and not undone: {names}. They stay unless you undo them."
+            words = f"Applied since, and not undone: {names}. Enter leaves that as it is, u proposes to undo it."
             strips += wrap_text(Text(words, palette.warn), width)
         else:
             strips += wrap_text(Text("No change was applied since.", palette.muted), width)
@@ -111,7 +111,7 @@ class RewindScreen(BoxedScreen[RewindChoice | None]):
 
 def _draw_row(point: "RewindPoint", width: int, palette: Palette) -> Text:
     when = point.at[11:16]
-    since = f"{len(point.changes)} changed since  " if point.changes else ""
+    since = f"{', '.join(point.changes[:3])}{' …' if len(point.changes) > 3 else ''} since " if point.changes else ""
     text = Text.assemble((f"{when}  ", palette.muted))
     text.append(fit_cells(show_line(point.text, 300), width - text.cell_len - len(since) - 1))
     text.append(" " * max(1, width - text.cell_len - len(since)))

@@ -47,9 +47,8 @@ class SessionScreen(BoxedScreen[SessionChoice | None]):
     """Type to search; Enter resumes the marked one."""
 
     DEFAULT_CSS = """
-    SessionScreen > Vertical { max-width: 140; }
+    SessionScreen > Vertical { max-width: 120; height: auto; max-height: 92%; }
     SessionScreen Input { margin-bottom: 1; }
-    SessionScreen MarkedList { height: 1fr; }
     SessionScreen LinesView { height: 5; margin-top: 1; border-top: hkey $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -86,6 +85,7 @@ class SessionScreen(BoxedScreen[SessionChoice | None]):
 
     def on_mount(self) -> None:
         """Show the latest."""
+        self._list.styles.height = max(4, min(len(self._sessions), self.app.size.height - 16))
         self._offer("")
 
     def on_input_changed(self, event: Input.Changed) -> None:
