@@ -88,7 +88,7 @@ def time_query(
     output = folder / name
     began = time.perf_counter()
     try:
-        session.write_rows(to_spark(sql, tables, [c.name for c in columns]), str(output))
+        session.write_rows(to_spark(sql, tables, [c.name for c in columns]).sql, str(output))
     except SparkFault as fault:
         return Timed(name=name, duckdb_seconds=duckdb_seconds, spark_seconds=0.0, rows=0, verdict=str(fault)[:60])
     spark_seconds = time.perf_counter() - began

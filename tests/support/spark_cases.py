@@ -58,7 +58,7 @@ class SparkCases:
         schemas: dict[str, tuple[Column, ...]] = {n: describe(self.connection, n) for n in tables}
         self.count += 1
         output = self.folder / f"rows{self.count}"
-        self.session.write_rows(to_spark(sql, schemas, [c.name for c in columns]), str(output))
+        self.session.write_rows(to_spark(sql, schemas, [c.name for c in columns]).sql, str(output))
         source = source_of(self.connection, output, columns, asset="t")
         return compare_rows(self.connection, f"({sql})", f"read_parquet('{source}')", columns)
 

@@ -39,6 +39,7 @@ def test_each_asset_is_told_equal_refused_skipped_or_failed(shop: PipelineWorksp
     shop.write(
         {
             "totals.sql": f"/* @asset\nengine: spark\n@end */\n{TOTALS}",
+            "rest.sql": "/* @asset\nengine: spark\n@end */\nSELECT * EXCLUDE (amount) FROM orders WHERE id < 9",
             "own.sql": "/* @asset\nengine: spark\ndialect: spark\ncolumns: {n: BIGINT}\n@end */\n"
             "SELECT count(*) AS n FROM orders",
             "last.sql": "/* @asset\nengine: spark\n@end */\nSELECT max(mean) AS most FROM totals",
@@ -47,7 +48,12 @@ def test_each_asset_is_told_equal_refused_skipped_or_failed(shop: PipelineWorksp
     )
     report = compare(shop, sample_rows=1000)
     told = {a.asset: a for a in report.assets}
-    assert {n: a.status for n, a in told.items()} == {"totals": "equal", "own": "skipped", "last": "refused"}
+    assert {n: a.status for n, a in told.items()} == {
+        "totals": "equal",
+        "rest": "equal",
+        "own": "skipped",
+        "last": "refused",
+    }
     assert (told["totals"].duckdb_rows, told["totals"].spark_rows) == (7, 7)
     assert told["totals"].inputs == (InputSample(relation="orders", rows=1000, is_whole=False),)
     assert "Run the pipeline up to what this asset reads first" in told["last"].message

@@ -179,3 +179,8 @@ def test_a_query_that_differs_is_refused_with_the_reason(sql: str, reason: str) 
 def test_columns_in_another_order_than_duckdbs_are_refused() -> None:
     with pytest.raises(ToolError, match="its columns are b, i in DuckDB"):
         to_spark("SELECT i, b FROM t", COLUMNS, ["b", "i"])
+
+
+def test_only_columns_that_a_query_uses_are_needed_of_its_inputs() -> None:
+    found = to_spark("SELECT i AS n FROM t WHERE d > 1 ORDER BY n LIMIT 1", COLUMNS, ["n"])
+    assert found.names & {c.name for c in COLUMNS["t"]} == {"i", "d"}

@@ -63,7 +63,7 @@ def compute_rows(
     limit = "" if row_limit is None else f" LIMIT {row_limit}"
     for entry in query.inputs:
         path = folder / f"{entry.name}.parquet"
-        rows = f"SELECT {entry.export.select_list} FROM {entry.relation}{limit}"
+        rows = f"SELECT {', '.join(entry.export.parts)} FROM {entry.relation}{limit}"
         cursor.execute(f"COPY ({rows}) TO {quote_text(str(path))} (FORMAT parquet)")
         inputs[entry.name] = str(path)
     output = folder / "rows"

@@ -1,7 +1,7 @@
 """The tables and files that a query reads, each under a plain name by which both engines can be given its rows."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
 from datasteward.engine.carriers import quote_name, quote_text
 from datasteward.errors import ToolError
@@ -36,7 +36,8 @@ class Export:
     """How rows leave DuckDB: what is selected, and what stays behind because Spark has no such type."""
 
     columns: tuple[Column, ...]
-    select_list: str
+    parts: tuple[str, ...]
+    """What is selected for each of the columns."""
     left_behind: tuple[Column, ...]
 
 
@@ -47,6 +48,13 @@ class Input:
     name: str
     relation: str
     export: Export
+
+    def narrow(self, names: Collection[str]) -> "Input":
+        """The same with only those columns that are among `names`, or the first where none is."""
+        picked = [i for i, c in enumerate(self.export.columns) if c.name in names] or [0]
+        columns = tuple(self.export.columns[i] for i in picked)
+        parts = tuple(self.export.parts[i] for i in picked)
+        return replace(self, export=replace(self.export, columns=columns, parts=parts))
 
     @property
     def label(self) -> str:
@@ -132,4 +140,4 @@ def _plan_export(columns: Sequence[Column]) -> Export:
         value = name if carrier == column.type.upper() else f"CAST({name} AS {carrier})"
         parts.append(f"{value} AS {quote_name(column.name.lower())}")
         kept.append(Column(name=column.name.lower(), type=carrier))
-    return Export(columns=tuple(kept), select_list=", ".join(parts), left_behind=tuple(left))
+    return Export(columns=tuple(kept), parts=tuple(parts), left_behind=tuple(left))

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -33,8 +33,7 @@ from datasteward.pipelines.spark.comparing import MAX_SHOWN, compare_rows
 from datasteward.pipelines.spark.computing import compute_rows, describe
 from datasteward.pipelines.spark.inputs import Input, name_inputs
 from datasteward.pipelines.spark.parity_model import AssetParity, ColumnParity, InputSample, ParityJob, ParityReport
-from datasteward.pipelines.spark.queries import SparkQuery
-from datasteward.pipelines.spark.transpiling import to_spark
+from datasteward.pipelines.spark.queries import SparkQuery, translate_named
 from datasteward.pipelines.spark.value_kinds import is_carried
 from datasteward.pipelines.state_model import Window
 from datasteward.pipelines.syntax import Parser
@@ -128,8 +127,8 @@ def _make_both(node: Node, cursor: duckdb.DuckDBPyConnection) -> _Both:
     sql = fill_window(node.sql, ALL_TIME).strip().rstrip(";")
     query = Parser().parse(node.asset, sql)
     named = name_inputs(query, lambda _, relation: describe(cursor, relation))
-    spark_sql = to_spark(named.sql, {i.name: i.export.columns for i in named.inputs}, [c.name for c in node.columns])
-    return _Both(duckdb_sql=named.sql, spark=SparkQuery(sql=spark_sql, inputs=named.inputs))
+    found = translate_named(named, [c.name for c in node.columns])
+    return _Both(duckdb_sql=named.sql, spark=replace(found, inputs=named.inputs))
 
 
 def _compute_both(

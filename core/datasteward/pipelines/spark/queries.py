@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from datasteward.pipelines.build_model import within
 from datasteward.pipelines.inlining import fill_window, has_window_marks
-from datasteward.pipelines.spark.inputs import ColumnsOf, Input, make_input, name_inputs, write_relation
+from datasteward.pipelines.spark.inputs import ColumnsOf, Input, NamedQuery, make_input, name_inputs, write_relation
 from datasteward.pipelines.spark.native import NativeQuery
 from datasteward.pipelines.spark.transpiling import to_spark
 from datasteward.pipelines.state_model import Window
@@ -25,9 +25,13 @@ def translate_query(query: Query, columns_of: ColumnsOf, names: Sequence[str]) -
 
     Raises `ToolError` with every part that is not known to mean the same on Spark.
     """
-    named = name_inputs(query, columns_of)
-    sql = to_spark(named.sql, {i.name: i.export.columns for i in named.inputs}, names)
-    return SparkQuery(sql=sql, inputs=named.inputs)
+    return translate_named(name_inputs(query, columns_of), names)
+
+
+def translate_named(named: NamedQuery, names: Sequence[str]) -> SparkQuery:
+    """As `translate_query`, for a query whose inputs have their plain names; only columns that it uses cross."""
+    found = to_spark(named.sql, {i.name: i.export.columns for i in named.inputs}, names)
+    return SparkQuery(sql=found.sql, inputs=tuple(i.narrow(found.names) for i in named.inputs))
 
 
 def take_native(sql: str, columns_of: ColumnsOf) -> SparkQuery:

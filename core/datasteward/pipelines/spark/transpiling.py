@@ -1,6 +1,7 @@
 """DuckDB's SQL as Spark's, where that is known to mean the same; everything else is refused with the reason."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
@@ -18,7 +19,15 @@ _WIDE = "DECIMAL(19, 0)"
 """Holds every BIGINT; the sum of such values has ten digits more, where Spark's sum of BIGINT would overflow."""
 
 
-def to_spark(sql: str, tables: Mapping[str, Sequence[Column]], names: Sequence[str]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """A query of Spark's dialect, and the names in lower case that columns have anywhere in it."""
+
+    sql: str
+    names: frozenset[str]
+
+
+def to_spark(sql: str, tables: Mapping[str, Sequence[Column]], names: Sequence[str]) -> Translation:
     """The query for Spark, giving columns called `names`; `tables` are the columns of what it reads.
 
     Raises `ToolError` with every part of the query that is not known to mean the same.
@@ -40,7 +49,8 @@ def to_spark(sql: str, tables: Mapping[str, Sequence[Column]], names: Sequence[s
     _name_columns(tree, names)
     _widen_sums(tree)
     _count_midnights(tree)
-    return tree.sql(dialect="spark")
+    used = frozenset(c.name.casefold() for c in tree.find_all(exp.Column))
+    return Translation(sql=tree.sql(dialect="spark"), names=used)
 
 
 def _refusal(reasons: Sequence[str]) -> ToolError:
