@@ -153,9 +153,9 @@ def _read_all(job: Job, shapes: tuple[ColumnShape, ...], plan: ScanPlan, total: 
     at_once = () if counts_apart else candidates if plan.is_sample else candidates[:2]
     read = _Read(rows=plan.sample.rows, columns={})
     is_done = _pass_over(job, shapes, replace(plan, candidates=at_once), read)
-    if job.budget.stopped_by == "memory" and at_once:
-        job.budget.left_out.append("exact counts of likely keys (memory limit)")
-        is_done = _pass_over(job, shapes, plan, read)
+    if job.budget.stopped_by == "memory":
+        job.budget.left_out.append("exact distinct counts (memory limit)")
+        is_done = _pass_over(job, shapes, replace(plan, counts_repeated=False), read)
     rows_are_exact = plan.is_sample or bool(read.columns) or total is not None
     if not is_done:
         _fill_from_sample(job, shapes, plan, read, total)

@@ -107,6 +107,8 @@ class ScanPlan:
     """`table_sql` is the sample itself, whose values are counted already."""
     is_long: bool = False
     """There are so many rows that what was read must not be lost when time is up."""
+    counts_repeated: bool = True
+    """Columns that repeat themselves get an exact distinct count as well."""
     has_means: bool = True
     unlisted: frozenset[str] = frozenset()
     """Columns that turned out to have too many values to count one by one."""
@@ -199,7 +201,8 @@ def _is_counted(shape: ColumnShape, plan: ScanPlan) -> bool:
     look = plan.sample.columns[shape.name]
     if shape.family in {"nested", "binary", "other"} or (plan.is_sample and shape.family != "text"):
         return False
-    return shape.name in plan.candidates or look.distinct <= min(_MOST_COUNTED, 0.25 * look.filled)
+    is_repeated = plan.counts_repeated and look.distinct <= min(_MOST_COUNTED, 0.25 * look.filled)
+    return is_repeated or shape.name in plan.candidates
 
 
 def _is_counted_apart(shape: ColumnShape, plan: ScanPlan) -> bool:
