@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from datasteward.changes.contract_writing import ContractInspector
 from datasteward.changes.from_gate import inspect_report
 from datasteward.changes.host import SubprocessWriter
 from datasteward.changes.jobs import WriterPlace
@@ -33,7 +34,9 @@ async def open_changes(scope: Scope) -> AsyncIterator[ChangeService]:
             state=state,
             journal=journal,
             writer=PipelineWriter(SubprocessWriter(), make_worker_settings(workspace, settings)),
-            inspector=PipelineInspector(LocalInspector(workspace, settings), workspace.root),
+            inspector=ContractInspector(
+                PipelineInspector(LocalInspector(workspace, settings), workspace.root), workspace.root
+            ),
             place=writer_place(workspace, settings),
             policy=settings.policy,
         )

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from datasteward.changes.contract_checks import ContractChecks
+from datasteward.changes.contract_writing import ContractInspector
 from datasteward.changes.host import SubprocessWriter
 from datasteward.changes.inspection import EngineInspector
 from datasteward.changes.jobs import WriterPlace
@@ -74,7 +75,9 @@ async def open_services(workspace: Workspace, settings: Settings) -> AsyncIterat
             state=state,
             journal=journal,
             writer=PipelineWriter(writer, engine.worker_settings, engine.exclusive_database),
-            inspector=PipelineInspector(EngineInspector(engine, writer.prepare), workspace.root),
+            inspector=ContractInspector(
+                PipelineInspector(EngineInspector(engine, writer.prepare), workspace.root), workspace.root
+            ),
             place=writer_place(workspace, settings),
             policy=settings.policy,
             hooks=LineageHooks(lineage, dependents, ContractChecks(engine, workspace.root)),

@@ -76,7 +76,7 @@ async def test_a_moved_change_shows_what_it_would_do_now_against_what_was_shown(
 async def test_a_move_that_keeps_the_counts_says_that_the_rows_differ(workspace: ChangesWorkspace) -> None:
     service = workspace.service()
     report = await service.propose(UPDATE, requested_by="t")
-    workspace.run("UPDATE orders SET amount = amount + 1 WHERE id = 3")
+    workspace.run("UPDATE orders SET amount = amount + 1 WHERE id = 503")
     moved = await service.approve(report.change, digest=report.digest, by="ada", channel="terminal")
     assert "the counts are the same as before, but the rows or values are not" in render_report(moved)
 

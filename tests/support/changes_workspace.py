@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 
+from datasteward.changes.contract_writing import ContractInspector
 from datasteward.changes.execute import run
 from datasteward.changes.from_gate import inspect_report
 from datasteward.changes.jobs import CheckQuery, WriterPlace
@@ -256,7 +257,7 @@ class ChangesWorkspace:
             state=StateDatabase(self.steward / "state.sqlite"),
             journal=Journal(self.steward / "journal"),
             writer=writer or InProcessWriter(),  # type: ignore[arg-type]
-            inspector=GateInspector(self) if with_gate else PlainInspector(self.root),
+            inspector=ContractInspector(GateInspector(self) if with_gate else PlainInspector(self.root), self.root),
             place=self.place(),
             policy=policy or PolicySettings(),
             hooks=hooks,

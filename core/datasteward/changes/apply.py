@@ -26,7 +26,7 @@ from datasteward.changes.receipts import (
 from datasteward.changes.record import write_record
 from datasteward.changes.running import explain
 from datasteward.changes.session import Session, open_session
-from datasteward.changes.work import EXPORT_KINDS, Measured, Work, carry_out
+from datasteward.changes.work import FILE_KINDS, Measured, Work, carry_out
 from datasteward.errors import ToolError
 
 
@@ -78,7 +78,7 @@ def apply_change(job: ApplyJob) -> Applied | Moved:
 def _touches_files_only(work: Work) -> bool:
     if work.record is not None:
         return bool(work.record.files) and not work.record.tables and not work.record.objects
-    return all(s.kind in EXPORT_KINDS for s in work.statements)
+    return all(s.kind in FILE_KINDS for s in work.statements)
 
 
 def _apply_in_session(attempt: _Attempt, *, is_new_database: bool) -> Applied | str:

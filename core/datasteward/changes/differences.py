@@ -32,6 +32,7 @@ def _compare_tables(earlier: Preview, now: Preview) -> Iterator[str]:
             changed = [f"{what} {was:,} before, {is_:,} now" for (what, was), is_ in pairs if was != is_]
             if changed:
                 yield f"{name}: {'; '.join(changed)}"
+            yield from _compare_named("column", _columns(old), _columns(new))
 
 
 def _counts(effect: TableEffect) -> dict[str, int]:
@@ -41,6 +42,18 @@ def _counts(effect: TableEffect) -> dict[str, int]:
         "rows that change": effect.updated,
         "rows that go": effect.deleted,
     }
+
+
+def _columns(effect: TableEffect) -> dict[str, str]:
+    return {
+        f"{effect.table.label}.{c.column}": f"{c.changed_rows:,} rows from {_span(c.least_before, c.greatest_before)}"
+        f" to {_span(c.least_after, c.greatest_after)}"
+        for c in effect.columns
+    }
+
+
+def _span(least: str | None, greatest: str | None) -> str:
+    return "NULL" if least is None else f"{least}..{greatest}"
 
 
 def _compare_named(noun: str, before: dict[str, str], after: dict[str, str]) -> Iterator[str]:

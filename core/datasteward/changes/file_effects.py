@@ -52,12 +52,25 @@ def stage_export(
             code="forbidden",
             hint="Leave out PARTITION_BY, PER_THREAD_OUTPUT and FILE_SIZE_BYTES; no file was written.",
         )
+    return _effect(target, staged, rows=int(row[0]) if row and isinstance(row[0], int) else None)
+
+
+def stage_text(text: str, statement: StatementWork, staging: Path, number: int) -> FileEffect:
+    """Write a text into `staging`, and say what publishing it as the statement's file would do."""
+    assert statement.target_file is not None
+    target = Path(statement.target_file)
+    staged = staging / f"{number}_{target.name}"
+    staged.write_bytes(text.encode())
+    return _effect(target, staged, rows=None)
+
+
+def _effect(target: Path, staged: Path, rows: int | None) -> FileEffect:
     return FileEffect(
         path=str(target),
         action="replaced" if target.exists() else "created",
         size_before=target.stat().st_size if target.exists() else 0,
         size_after=staged.stat().st_size,
-        rows=int(row[0]) if row and isinstance(row[0], int) else None,
+        rows=rows,
         sha256=file_sha256(staged),
         staged=str(staged),
     )
@@ -102,6 +115,7 @@ def publish(effect: FileEffect) -> None:
         if target.is_file() and file_sha256(target) == effect.sha256:
             return
         raise ToolError(f"{staged.name} is gone, so {target} was not written.", code="not_found")
+    target.parent.mkdir(exist_ok=True)
     draft = target.with_name(f".{target.name}.steward")
     try:
         os.link(staged, draft)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import duckdb
 
+from datasteward.changes.contract_writing import WRITE_CONTRACT, describe_promises
 from datasteward.changes.digest import digest_of
 from datasteward.changes.effects import describe_schema, describe_tables, find_irreversible
 from datasteward.changes.jobs import Body, CheckQuery, Measurement, PreviewJob, WriterPlace
@@ -133,7 +134,7 @@ def _notes(work: Work) -> tuple[str, ...]:
         notes.append("the time functions give the moment of the proposal, in the preview and when applied")
     if used & SEQUENCE_FUNCTIONS:
         notes.append("values taken from a sequence stay used up when the change is taken back")
-    return tuple(notes)
+    return (*notes, *(line for s in work.statements if s.kind == WRITE_CONTRACT for line in describe_promises(s)))
 
 
 def _count_breaks(session: Session, check: CheckQuery, *, is_after: bool) -> int | None:

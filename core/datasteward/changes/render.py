@@ -47,7 +47,7 @@ def render_preview(preview: Preview, *, with_rows: bool = True) -> str:
     lines += [f"would break check {make_safe(c.name)}: {make_safe(c.detail)}" for c in preview.checks]
     if preview.downstream:
         lines.append(f"downstream: {', '.join(make_safe(d) for d in preview.downstream)}")
-    lines += [f"note: {n}" for n in preview.notes]
+    lines += [f"note: {make_safe(n)}" for n in preview.notes]
     if not lines:
         lines.append("no effect: nothing would change")
     if preview.risk.reasons:

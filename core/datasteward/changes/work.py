@@ -8,7 +8,8 @@ from pathlib import Path
 import duckdb
 
 from datasteward.changes.catalog import CatalogObject, ObjectKey, TableShape, read_catalog
-from datasteward.changes.file_effects import stage_export
+from datasteward.changes.contract_writing import WRITE_CONTRACT, read_document
+from datasteward.changes.file_effects import stage_export, stage_text
 from datasteward.changes.model import (
     FileEffect,
     Fingerprint,
@@ -37,7 +38,7 @@ from datasteward.changes.session import Session
 from datasteward.errors import ToolError
 
 ROW_KINDS = frozenset({"insert", "update", "delete", "merge", "truncate", "copy_from"})
-EXPORT_KINDS = frozenset({"copy_to"})
+FILE_KINDS = frozenset({"copy_to", WRITE_CONTRACT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Work:
         """Whether more than rows and files may change."""
         if self.record is not None:
             return bool(self.record.objects)
-        return any(s.kind not in ROW_KINDS | EXPORT_KINDS for s in self.statements)
+        return any(s.kind not in ROW_KINDS | FILE_KINDS for s in self.statements)
 
     @property
     def row_targets(self) -> tuple[TableName, ...]:
@@ -233,15 +234,27 @@ def _run(
     files: list[FileEffect] = list(prepared or ())
     values = bind(work.parameters)
     for number, statement in enumerate(work.statements, 1):
-        if statement.kind in EXPORT_KINDS:
+        if statement.kind in FILE_KINDS:
             if prepared is None:
-                files.append(stage_export(session.work, statement, values, staging, number))
+                files.append(_stage(session, statement, values, staging, number))
             continue
         count = run_statement(session.work, statement.sql, values)
         for table in statement.writes:
             where = (table.schema_name.lower(), table.name.lower())
             matched[where] = matched.get(where, 0) + count
     return matched, tuple(files)
+
+
+def _stage(
+    session: Session,
+    statement: StatementWork,
+    values: list[object] | dict[str, object] | None,
+    staging: Path,
+    number: int,
+) -> FileEffect:
+    if statement.kind == WRITE_CONTRACT:
+        return stage_text(read_document(statement), statement, staging, number)
+    return stage_export(session.work, statement, values, staging, number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,7 +353,7 @@ def _prints_of_read(
     known = {(s.lower(), n.lower()): (s, n) for s, n in shapes}
     seen: dict[tuple[str, str], None] = {}
     for statement in work.statements:
-        for table in statement.reads if statement.kind in EXPORT_KINDS else ():
+        for table in statement.reads if statement.kind in FILE_KINDS else ():
             where = known.get((table.schema_name.lower(), table.name.lower()))
             if where is not None and TableName(schema_name=where[0], name=where[1]) not in done:
                 seen[where] = None

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from datasteward.changes.contract_writing import WRITE_CONTRACT
 from datasteward.changes.model import Proposal, StatementWork
 from datasteward.changes.service import ChangeService
 from datasteward.changes.store import ChangeRow, ChangeStore
@@ -221,7 +222,7 @@ def _no_lineage() -> StatementLineage:
 
 
 def _own_statements(proposal: Proposal) -> list[StatementWork]:
-    return [s for s in proposal.statements if not s.kind.startswith(ELSEWHERE)]
+    return [s for s in proposal.statements if not s.kind.startswith((ELSEWHERE, WRITE_CONTRACT))]
 
 
 def _claim(store: LineageStore, row: ChangeRow) -> bool:
