@@ -137,7 +137,7 @@ async def plan(pilot: Pilot[None], app: StewardApp, shoot: Shutter) -> None:
 async def decide(pilot: Pilot[None], app: StewardApp, shoot: Shutter) -> None:
     """The change that waits, its approval, and its undo."""
     await until(pilot, lambda: app.dock.panel.row is not None and is_shown(app, "waiting"))
-    await until(pilot, lambda: not works(app) and not is_shown(app, "measur"))
+    await until(pilot, lambda: not works(app) and not is_shown(app, "measuring"))
     panel = app.dock.panel
     change = panel.row.summary.handle if panel.row is not None else ""
     await pilot.press("f2")

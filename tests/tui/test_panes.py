@@ -113,6 +113,20 @@ async def test_a_word_that_names_a_dataset_opens_by_a_click(folder: Path) -> Non
         await until_shown(pilot, "r1 · 1 row")
 
 
+async def test_a_click_folds_a_call_and_opens_its_result(folder: Path) -> None:
+    app = make_app(folder)
+    async with app.run_test(size=(150, 40)) as pilot:
+        await type_line(pilot, QUERIES[0])
+        await until(pilot, has_result(app, "r1"))
+        await until_shown(pilot, "388 more rows")
+        line = next(i for i, text in enumerate(frame(app).split("\n")) if "● SQL" in text)
+        await pilot.click("#transcript", offset=(2, line))
+        await until(pilot, lambda: "388 more rows" not in frame(app))
+        x = frame(app).split("\n")[line].index(" r1 ") + 1
+        await pilot.click("#transcript", offset=(x, line))
+        await until_shown(pilot, "r1 · 400 rows")
+
+
 async def test_hostile_names_and_values_stay_text_in_every_view(folder: Path) -> None:
     with duckdb.connect() as connection:
         connection.execute(f"CREATE TABLE t AS SELECT ? AS \"{EVIL}\", repeat('y', 1000000) AS b", [EVIL])

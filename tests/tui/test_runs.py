@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
+from textual.pilot import Pilot
 
 from datasteward.pipelines.plan_model import Plan
 from datasteward.pipelines.run_book import RunBook, RunReporter
+from datasteward.pipelines.run_model import StepOutcome
+from datasteward_tui.app import StewardApp
+from datasteward_tui.blocks import NoticeBlock
 from datasteward_tui.run_list import RunList
 from datasteward_tui.run_monitor import RunMonitor
 from tests.support.app_runs import SIZES, frame, make_app, match_snapshot, type_line, until, until_shown
@@ -110,6 +115,51 @@ async def test_a_run_whose_process_is_gone_is_told_as_stopped(shop: PipelineWork
         await type_line(pilot, "/runs c1")
         await until_shown(pilot, "interrupted; approve or plan again")
         assert not app.runs
+
+
+async def test_hostile_words_in_a_run_stay_text(shop: PipelineWorkspace) -> None:
+    evil = "\x1b]8;;http://evil\x07[@click=app.quit]x[/]\u202e"
+    run = HeldRun(shop, "nothing")
+    record = run.book.read_run("c1")
+    assert record is not None
+    step = StepOutcome(key=evil, name=evil, status="failed", message=evil + "y" * 1_000_000, quarantine=evil)
+    run.book.keep_run(record.model_copy(update={"pipeline": evil, "steps": (step,), "message": evil}))
+    app = make_app(shop.root, has_tools=False)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until_shown(pilot, "▶ c1")
+        for command in ("/runs", "/runs c1"):
+            await type_line(pilot, command)
+            await until_shown(pilot, "␛]8;;http://")
+            assert "\x1b" not in frame(app) and "\u202e" not in frame(app)
+        await until_shown(pilot, "✗ ␛]8;;")
+
+
+async def test_the_mouse_opens_runs_rows_and_keys(shop: PipelineWorkspace) -> None:
+    run = HeldRun(shop, "nothing")
+    run.thread.start()
+    await asyncio.to_thread(run.thread.join, 60)
+    app = make_app(shop.root, has_tools=False)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until_shown(pilot, "No data files or tables")
+        app.say(NoticeBlock("Run c1 has ended.", opens="c1"))
+        await until_shown(pilot, "Run c1 has ended.")
+        await click_words(pilot, app, "c1 has", "#transcript")
+        await until_shown(pilot, "Run c1 · shop")
+        await until_shown(pilot, "● staging.orders")
+        assert "build: new" in frame(app)
+        await click_words(pilot, app, "● staging.orders", "#detail")
+        await until_shown(pilot, "expect amount >= 0: 1 quarantined")
+        await click_words(pilot, app, "Esc close", "#detail")
+        await until(pilot, lambda: not app.pane.is_shown)
+
+
+async def click_words(pilot: Pilot[None], app: StewardApp, words: str, selector: str) -> None:
+    """Click where words begin on the screen."""
+    lines = frame(app).split("\n")
+    y = next(i for i, line in enumerate(lines) if words in line)
+    region = app.screen.query_one(selector).region
+    await pilot.click(selector, offset=(cell_len(lines[y][: lines[y].index(words)]) - region.x, y - region.y))
+    await pilot.pause()
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

@@ -39,7 +39,8 @@ class DetailPane(Vertical):
       scrollbar-background: $background; scrollbar-corner-color: $background; }
     DetailPane Tree { height: 1fr; overflow-x: hidden; background-tint: $foreground 0%; background: $background; padding: 0 1; scrollbar-size: 1 1; }
     DetailPane Tree:focus { background-tint: $foreground 0%; }
-    DetailPane Tree > .tree--cursor, DetailPane Tree:focus > .tree--cursor { background: $ink-selected; text-style: none; }
+    DetailPane Tree > .tree--cursor, DetailPane Tree:focus > .tree--cursor {
+      background: $ink-selected; text-style: $selected-style; }
     DetailPane #filter { display: none; height: 3; border: round $primary; background: $background; }
     DetailPane .empty { padding: 1 2; color: $ink-muted; }
     DetailPane KeyLine { padding: 0 1; background: $surface; }

@@ -90,7 +90,9 @@ class LineageView(ScrollView, can_focus=True):
             self.scroll_to_region(region, animate=False, immediate=True, force=True)
 
     def on_resize(self) -> None:
-        """What has the cursor stays in sight."""
+        """What has the cursor stays in sight, with as much before it as fits."""
+        if not self.is_tree:
+            self.scroll_to(x=0, y=0, animate=False, immediate=True, force=True)
         self._bring_in_sight()
 
     def on_focus(self) -> None:

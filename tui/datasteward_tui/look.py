@@ -45,7 +45,8 @@ def derive_colours(variables: Mapping[str, str], *, is_ansi: bool) -> dict[str, 
         return {
             "ink-muted": "ansi_bright_black",
             "ink-bar": "ansi_bright_black",
-            "ink-selected": "ansi_bright_black",
+            "ink-selected": "ansi_default",
+            "selected-style": "reverse",
             "ink-code": "ansi_default",
             "ink-added": "ansi_green",
             "ink-removed": "ansi_red",
@@ -56,6 +57,7 @@ def derive_colours(variables: Mapping[str, str], *, is_ansi: bool) -> dict[str, 
         "ink-muted": front.blend(back, 0.42).hex,
         "ink-bar": front.blend(back, 0.72).hex,
         "ink-selected": back.blend(_parse(variables, "primary"), 0.18).hex,
+        "selected-style": "none",
         "ink-code": front.blend(_parse(variables, "secondary"), 0.25).hex,
         "ink-added": back.blend(good, 0.16).hex,
         "ink-removed": back.blend(bad, 0.16).hex,
@@ -86,7 +88,7 @@ PAINT = """
 .paint--bad { color: $error; }
 .paint--bar { color: $ink-bar; }
 .paint--cursor { background: $primary; color: $background; }
-.paint--selected { background: $ink-selected; }
+.paint--selected { background: $ink-selected; text-style: $selected-style; }
 .paint--added { color: $success; }
 .paint--removed { color: $error; }
 """

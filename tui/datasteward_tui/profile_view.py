@@ -180,7 +180,7 @@ def _shape(column: ColumnProfile, width: int, palette: Palette) -> Text:
     if column.distribution is not None and column.distribution.counts:
         bars = draw_levels(rebin(column.distribution.counts, min(SPARK_CELLS, width)))
         return Text(bars, palette.function)
-    if column.top and width > 8:
+    if column.top:
         first = column.top[0]
         share = format_share(first.share)
         return Text.assemble(
