@@ -13,7 +13,7 @@ from datasteward_tools.change_views import ChangeOutput, present_change
 
 class ProposeChangeInput(ToolInput):
     sql: str = Field(
-        description="DML, DDL, MERGE, COPY, COMMENT ON for notes; several statements are one change. Or WRITE CONTRACT 'contracts/x.yaml' AS $$ODCS YAML$$."
+        description="DML, DDL, COPY, COMMENT ON; many are one change. Or WRITE CONTRACT 'x.yaml' AS $$ODCS$$."
     )
     purpose: str = Field(default="", description="Why, for who decides.")
     parameters: list[Any] | dict[str, Any] | None = Field(default=None, description="As in run_query.")
