@@ -1,13 +1,12 @@
-"""Pipelines: plain DuckDB against ours, a plan that finds nothing to do, and what quarantine costs.
+"""Pipelines: plain DuckDB, ours and other tools on the same assets, a plan with nothing to do, and what quarantine costs.
 
-Run as `python bench/pipelines.py [--rows 6000000]`. CPU seconds (user and system, with those of child processes) of
-whole processes, so that imports count. Peers (dbt-duckdb, SQLMesh, yato) run when an environment with them is named by
-BENCH_DBT, BENCH_SQLMESH or BENCH_YATO (a Python with the peer installed); otherwise they are left out and that is said.
+Run as `python bench/pipelines.py [--rows 6000000] [--peers FOLDER]`. CPU seconds (user and system, with those of child
+processes) of whole processes, so that imports count. `FOLDER` holds an environment for each of dbt-duckdb, SQLMesh and
+yato (see `pipeline_peers.py`); one that is missing is left out and that is said.
 """
 
 import argparse
 import json
-import os
 import resource
 import shutil
 import subprocess
@@ -16,6 +15,8 @@ import tempfile
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+
+from pipeline_peers import PEERS, run_peer
 
 from datasteward.engine.engine import make_worker_settings
 from datasteward.pipelines.loading import read_folder
@@ -51,10 +52,10 @@ connection = open_reader(database, roots=settings.roots, results=(settings.resul
     temp_limit_bytes=settings.temp_bytes)
 name = database.stem if database else None
 files = PipelineFiles(folder=job["folder"], texts=job["texts"])
-request = PlanRequest.model_validate(job["request"])
+request = PlanRequest.model_validate({**job["request"], "full_refresh": sys.argv[2] == "refresh"})
 plan = prepare(files, request, open_cursor(connection, name), name, settings).plan
 connection.close()
-if sys.argv[2] == "run":
+if sys.argv[2] != "plan":
     outcome = run_pipeline(RunJob(run="bench", folder=job["folder"], texts=job["texts"], request=request, approved=plan),
         settings, lambda e, d: None, threading.Event())
     assert outcome.status == "done", outcome
@@ -98,23 +99,37 @@ def make_workspace(folder: Path, assets: list[tuple[str, str]]) -> tuple[Path, P
     return folder / "job.json", folder / "queries.json"
 
 
-def measure_assets(count: int, rounds: int) -> None:
-    """Plain DuckDB, ours for a first run, and ours with nothing to do."""
-    plain, first, nothing = [], [], []
+def measure_assets(count: int, rounds: int, peers: Path | None) -> None:
+    """Plain DuckDB, ours for a first run, for the same built anew and with nothing to do, and the peers."""
+    times: dict[str, list[float]] = {}
+    assets = make_assets(count)
     for _ in range(rounds):
         folder = Path(tempfile.mkdtemp(prefix="bench-pipelines-"))
-        job, queries = make_workspace(folder, make_assets(count))
-        plain.append(cpu_of(PLAIN, str(queries), str(folder / "plain.duckdb"))[0])
-        seconds, printed = cpu_of(OURS, str(job), "run")
-        assert int(printed) == count
-        first.append(seconds)
-        seconds, printed = cpu_of(OURS, str(job), "plan")
-        assert int(printed) == 0
-        nothing.append(seconds)
+        job, queries = make_workspace(folder, assets)
+        times.setdefault("plain DuckDB", []).append(cpu_of(PLAIN, str(queries), str(folder / "plain.duckdb"))[0])
+        for name, mode, expected in (
+            ("ours, first plan and run", "run", count),
+            ("ours, nothing to do", "plan", 0),
+            ("ours, all built again", "refresh", count),
+        ):
+            seconds, printed = cpu_of(OURS, str(job), mode)
+            assert int(printed) == expected, (name, printed)
+            times.setdefault(name, []).append(seconds)
         shutil.rmtree(folder)
-    base = min(plain)
-    print(f"{count:4} assets  plain DuckDB {base:6.2f} s   ours, plan and run {min(first):6.2f} s ({min(first) / base:.2f}x)"
-          f"   ours, nothing to do {min(nothing):6.2f} s")  # fmt: skip
+    base = min(times["plain DuckDB"])
+    for name, found in times.items():
+        print(f"{count:4} assets  {name:28} {min(found):7.2f} CPU-s {min(found) / base:6.2f}x")
+    for peer in PEERS:
+        folder = Path(tempfile.mkdtemp(prefix="bench-peer-"))
+        made = run_peer(peer, peers / peer.name, folder, assets) if peers else "no --peers given"
+        if isinstance(made, str):
+            print(f"{count:4} assets  {peer.name:28} not run: {made}")
+        else:
+            again = "" if made.again_seconds is None else f", again with nothing to do {made.again_seconds:.2f}"
+            print(
+                f"{count:4} assets  {peer.name:28} {made.first_seconds:7.2f} CPU-s {made.first_seconds / base:6.2f}x{again}"
+            )
+        shutil.rmtree(folder)
 
 
 def measure_quarantine(rows: int) -> None:
@@ -142,13 +157,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=6_000_000)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--peers", type=Path, help="folder with an environment for each peer")
     options = parser.parse_args()
     for count in (10, 100):
-        measure_assets(count, options.rounds)
-    measure_quarantine(options.rows)
-    for peer in ("BENCH_DBT", "BENCH_SQLMESH", "BENCH_YATO"):
-        if peer not in os.environ:
-            print(f"{peer} is not set: that peer was not run")
+        measure_assets(count, options.rounds, options.peers.resolve() if options.peers else None)
+    if options.rows:
+        measure_quarantine(options.rows)
 
 
 if __name__ == "__main__":

@@ -14,16 +14,17 @@ from datasteward.changes.host import SubprocessWriter
 from datasteward.changes.policy import PolicyRule, PolicySettings
 from datasteward.changes.service import ChangeService
 from datasteward.errors import ToolError
-from datasteward.pipelines.change_ports import PipelineInspector, PipelineWriter
+from datasteward.pipelines.change_ports import PipelineInspector
 from datasteward.services import Services, open_services, writer_place
 from datasteward.settings import Settings
 from datasteward.tooling import ToolContext, Toolset
 from datasteward_tools.pipeline_status import pipeline_status
 from datasteward_tools.plan_pipeline import plan_pipeline
 from datasteward_tools.run_pipeline import run_pipeline
+from tests.pipelines.test_plans import SHOP
 from tests.pipelines.test_run_changes import NoInspector
-from tests.pipelines.test_runs import CHECKED, SHOP
-from tests.support.pipeline_workspace import PipelineWorkspace
+from tests.pipelines.test_runs import CHECKED
+from tests.support.pipeline_workspace import PipelineWorkspace, RunsHere
 
 ALLOW = PolicySettings(rules=(PolicyRule(name="runs", verdict="allow", kinds=("pipeline_run",)),))
 TOOLS = Toolset.of((plan_pipeline, run_pipeline, pipeline_status))
@@ -38,7 +39,7 @@ async def opened(place: PipelineWorkspace, policy: PolicySettings) -> AsyncItera
         changes = ChangeService(
             state=services.state,
             journal=services.journal,
-            writer=PipelineWriter(SubprocessWriter(alone), place.settings, alone),
+            writer=RunsHere(SubprocessWriter(alone), place.settings, alone),
             inspector=PipelineInspector(NoInspector(), place.root),
             place=writer_place(place.workspace, settings),
             policy=policy,
@@ -108,6 +109,7 @@ def test_a_plan_that_no_longer_holds_is_not_proposed(shop: PipelineWorkspace) ->
     asyncio.run(work())
 
 
+@pytest.mark.slow
 def test_a_long_run_outlives_the_call_and_can_be_stopped(shop: PipelineWorkspace) -> None:
     shop.write({"zz.sql": "SELECT sum(a.range * b.range) AS s FROM range(1000000) a, range(1000000) b"})
 

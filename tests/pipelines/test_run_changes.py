@@ -23,7 +23,7 @@ from datasteward.state import StateDatabase
 from tests.pipelines.test_plans import SHOP
 from tests.pipelines.test_run_crashes import contents, published
 from tests.pipelines.test_runs import CHECKED
-from tests.support.pipeline_workspace import PipelineWorkspace, actions
+from tests.support.pipeline_workspace import PipelineWorkspace, RunsHere, actions
 
 T = TypeVar("T")
 
@@ -39,11 +39,11 @@ class NoInspector:
 class Place(PipelineWorkspace):
     """A workspace with a change service."""
 
-    def service(self, policy: PolicySettings | None = None) -> ChangeService:
+    def service(self, policy: PolicySettings | None = None, *, apart: bool = False) -> ChangeService:
         return ChangeService(
             state=StateDatabase(self.workspace.state_path),
             journal=Journal(self.workspace.journal_folder),
-            writer=PipelineWriter(SubprocessWriter(), self.settings),
+            writer=(PipelineWriter if apart else RunsHere)(SubprocessWriter(), self.settings),
             inspector=PipelineInspector(NoInspector(), self.root),
             place=writer_place(self.workspace, Settings()),
             policy=policy or PolicySettings(),
@@ -165,7 +165,7 @@ def test_a_run_killed_in_the_middle_is_taken_up_by_asking_for_its_state(
     shop: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def work() -> None:
-        service = shop.service()
+        service = shop.service(apart=True)
         report = await service.propose(shop.statement(), requested_by="test:me")
         monkeypatch.setenv("DATASTEWARD_CRASH_AT", "step.before_commit:marts.ids")
         killed = await service.approve(report.change, digest=report.digest, by="me", channel="terminal")

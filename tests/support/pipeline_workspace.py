@@ -1,5 +1,6 @@
 """A workspace with a pipeline folder for tests: files written, planned and run in this process or another."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ import duckdb
 from datasteward.engine.engine import make_worker_settings
 from datasteward.engine.jobs import WorkerSettings
 from datasteward.engine.lockdown import open_cursor
+from datasteward.pipelines.change_ports import PipelineWriter
 from datasteward.pipelines.connected import find_attachments
 from datasteward.pipelines.loading import PipelineFiles, read_folder
 from datasteward.pipelines.opening import open_to_plan
@@ -23,6 +25,7 @@ from datasteward.pipelines.plan_model import Plan, PlanRequest
 from datasteward.pipelines.preparing import prepare
 from datasteward.pipelines.run_model import RunJob, RunOutcome
 from datasteward.pipelines.running import run_pipeline
+from datasteward.pipelines.writer_process import carry_out
 from datasteward.settings import Settings
 from datasteward.workspace import Workspace
 
@@ -34,6 +37,7 @@ import json, sys, threading
 from datasteward.engine.jobs import WorkerSettings
 from datasteward.pipelines.run_model import RunJob
 from datasteward.pipelines.running import run_pipeline
+from datasteward.pipelines.writer_process import carry_out
 job, settings = json.loads(sys.stdin.read())
 outcome = run_pipeline(
     RunJob.model_validate_json(job), WorkerSettings.from_json(settings), lambda e, d: None, threading.Event()
@@ -166,6 +170,23 @@ class PipelineWorkspace:
             return connection.execute(sql).fetchall()
         finally:
             connection.close()
+
+
+class RunsHere(PipelineWriter):
+    """Carries pipeline runs out in this process, which saves starting one where nothing is about processes."""
+
+    async def carry_out(self, job_json: str, timeout_seconds: float) -> str:
+        """The outcome, from a thread."""
+
+        def work() -> str:
+            here = Path.cwd()
+            os.chdir(self._settings.workspace_root)
+            try:
+                return carry_out(job_json, self._settings)
+            finally:
+                os.chdir(here)
+
+        return await asyncio.wait_for(asyncio.to_thread(work), timeout_seconds)
 
 
 def statuses(outcome: RunOutcome) -> dict[str, str]:

@@ -69,7 +69,11 @@ class PipelineWriter:
             return await self._inner.run(job_json, timeout_seconds=timeout_seconds)
         bound = LONGEST_RUN_SECONDS if isinstance(job, ApplyJob) else timeout_seconds
         async with self._one_at_a_time, self._alone():
-            return await _run_once(json.dumps([job_json, self._settings.to_json()]), bound)
+            return await self.carry_out(job_json, bound)
+
+    async def carry_out(self, job_json: str, timeout_seconds: float) -> str:
+        """The outcome of a pipeline's job from a process of its own; raises `EngineFault` as `run` does."""
+        return await _run_once(json.dumps([job_json, self._settings.to_json()]), timeout_seconds)
 
 
 async def _run_once(request: str, timeout_seconds: float) -> str:
