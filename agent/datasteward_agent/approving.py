@@ -204,7 +204,7 @@ def _note_settled(context: RunContext, tool: str, call_id: str, proposal_id: str
     if status in _REFUSED:
         context.deny(call_id, tool, f"{proposal_id} was {status}", f"{tool}:{proposal_id}")
         if asks_to_stop(comment):
-            context.stop = RunStop("denied", comment)
+            context.stop = RunStop("denied", "A person told the agent to stop.")
     elif status in ("failed", "moved", "unknown"):
         context.failed_tools[tool] = status
     elif status == "applied":

@@ -190,7 +190,7 @@ async def test_stop_ends_the_run_of_the_asking_agent(folder: Path) -> None:
         await pilot.press("f2")
         await pass_guard(pilot, app)
         await pilot.press("x", *"wrong day", "enter")
-        await until_shown(pilot, "The run ended because calls were denied.")
+        await until_shown(pilot, "A person told the agent to stop.")
         assert "never said" not in frame(app)
 
 

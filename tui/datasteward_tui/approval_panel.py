@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input
 
-from datasteward_tui.change_lines import RISK_SIGNS, ChangeCase, draw_change, empty_lines
+from datasteward_tui.change_lines import RISK_SIGNS, ChangeCase, draw_change, empty_lines, is_shown_whole
 from datasteward_tui.change_words import describe_age
 from datasteward_tui.decisions import CLOSING, DOING, ENTER_DOES, KEYS, OTHERS, PLACEHOLDERS, Asking, Decision, Verb
 from datasteward_tui.key_line import KeyLine
@@ -227,6 +227,8 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
             return "too soon: have a look first"
         if summary.status != "waiting":
             return f"{summary.handle} is {summary.status}"
+        if verb in {"approve", "rule"} and not is_shown_whole(row.proposal):
+            return "too long to be shown whole, so not approved here: reject it"
         if verb in {"approve", "rule"} and not self.view.is_seen_to_end:
             return "look to the end first: ↓ or p"
         return None

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from datasteward.changes.model import Fingerprint, Proposal
     from datasteward.changes.store import ChangeRow
 
+LONGEST_SHOWN = 200_000
+"""Characters of one statement or parameter that are shown."""
 RISK_SIGNS = {"low": "●", "medium": "▲", "high": "■"}
 _VERDICTS = {"allow": "allows it", "ask": "asks", "deny": "denies it"}
 
@@ -49,6 +51,12 @@ def draw_change(case: ChangeCase, width: int, palette: Palette) -> list[Strip]:
         words = f"was measured before as {summarise_effect(row.earlier_preview)}"
         strips += wrap_text(Text(words, palette.muted), width)
     return strips
+
+
+def is_shown_whole(proposal: "Proposal") -> bool:
+    """Whether nothing of what would run is cut: a text beyond the limit may hide anything in its rest."""
+    texts = [s.sql for s in proposal.statements] + [str(p.value) for p in proposal.parameters]
+    return all(len(text) <= LONGEST_SHOWN for text in texts)
 
 
 def risk_style(level: str, palette: Palette) -> Style:
@@ -102,7 +110,7 @@ def _draw_sql(case: ChangeCase, width: int, palette: Palette) -> Iterator[Strip]
     if proposal.undo is not None:
         yield from wrap_text(Text(f"takes back {show_line(proposal.undo.change, 20)}", palette.strong), width)
     for parameter in proposal.parameters:
-        words = f"${show_line(parameter.name, 40)} = {show_line(str(parameter.value), 400)}"
+        words = f"${show_line(parameter.name, 40)} = {show_line(str(parameter.value), LONGEST_SHOWN)}"
         yield from wrap_text(Text(words, palette.muted), width)
 
 

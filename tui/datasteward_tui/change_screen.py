@@ -1,43 +1,47 @@
 """A change's whole preview over the app."""
 
+from collections.abc import Iterator
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.widget import Widget
 
+from datasteward_tui.boxed_screen import BoxedScreen
 from datasteward_tui.change_lines import ChangeCase, draw_change
 from datasteward_tui.lines_view import LinesView
+from datasteward_tui.status_bar import KeyHint
 
 
-class ChangeScreen(ModalScreen[bool]):
+class ChangeScreen(BoxedScreen[bool]):
     """Scrolls; gives True when every line was in sight."""
 
     DEFAULT_CSS = """
-    ChangeScreen { align: center middle; }
-    ChangeScreen Vertical { width: 96%; height: 92%; border: round $warning; background: $background; padding: 0 1;
-      border-title-color: $warning; border-subtitle-color: $ink-muted; }
-    ChangeScreen LinesView { height: 1fr; background: $background; scrollbar-size: 1 1; }
+    ChangeScreen > Vertical { border: round $warning; border-title-color: $warning; max-width: 200; }
+    ChangeScreen LinesView { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,p,q", "leave", "close"),
+        Binding("p,q", "leave", "close"),
         Binding("up", "scroll_lines(-1)", show=False),
         Binding("down", "scroll_lines(1)", show=False),
         Binding("pageup", "scroll_pages(-1)", show=False),
         Binding("pagedown,space", "scroll_pages(1)", show=False),
     ]
+    HINTS = (
+        KeyHint(key="↑↓ PgUp PgDn", words="scroll", action="scroll_pages(1)"),
+        KeyHint(key="Esc", words="back to decide", action="leave"),
+    )
 
     def __init__(self, case: ChangeCase) -> None:
         super().__init__()
         self._case = case
 
-    def compose(self) -> ComposeResult:
-        """A box with the lines."""
-        with Vertical() as box:
-            box.border_title = f"{self._case.row.summary.handle} · whole preview"
-            box.border_subtitle = "↑ ↓ scroll · Esc back to decide"
-            yield LinesView(lambda width, palette: draw_change(self._case, width, palette))
+    def content(self) -> Iterator[Widget]:
+        """The lines."""
+        yield LinesView(lambda width, palette: draw_change(self._case, width, palette))
+
+    def on_mount(self) -> None:
+        """Name the change."""
+        self.entitle(f"{self._case.row.summary.handle} · whole preview")
 
     def action_scroll_lines(self, lines: int) -> None:
         """Scroll."""

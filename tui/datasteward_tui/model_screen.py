@@ -37,7 +37,7 @@ class ModelScreen(BoxedScreen[ModelChoice | None]):
     """Offers models, and takes any other name that is typed."""
 
     DEFAULT_CSS = """
-    ModelScreen > Vertical { max-width: 90; height: auto; }
+    ModelScreen > Vertical { max-width: 100; height: auto; }
     ModelScreen Input { margin-bottom: 1; }
     ModelScreen MarkedList { height: 6; }
     ModelScreen LinesView { height: 1; margin-top: 1; }
