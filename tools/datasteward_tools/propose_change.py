@@ -24,7 +24,7 @@ async def propose_change(arguments: ProposeChangeInput, context: ToolContext) ->
     """The real effect of SQL that changes something, recorded as c8 and waiting for a person or the policy.
 
     Nothing changes yet: counts, rows, schema and files come from doing it and rolling back.
-    Then ask change_status, which waits for the decision. To take a change back use undo_change, not opposite SQL.
+    Then ask change_status, which waits for the decision. To take one back use undo_change, not opposite SQL.
     """
     service: ChangeService = context.services.changes
     report = await service.propose(
