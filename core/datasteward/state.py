@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ class StateDatabase:
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        weakref.finalize(self, _close_all, self._open)
 
     def migrate(self, component: str, scripts: Sequence[str]) -> None:
         """Bring `component`'s tables to version `len(scripts)`, each script once and in one transaction.
@@ -71,11 +73,9 @@ class StateDatabase:
             raise _explain(error, self.path) from error
 
     def close(self) -> None:
-        """Close the connections of every thread."""
+        """Close the connections of every thread, as happens by itself when nothing refers to this object any more."""
         with self._lock:
-            for connection in self._open:
-                connection.close()
-            self._open.clear()
+            _close_all(self._open)
         self._local = threading.local()
 
     def _thread_connection(self) -> sqlite3.Connection:
@@ -96,6 +96,11 @@ class StateDatabase:
         with self._lock:
             self._open.append(connection)
         return connection
+
+
+def _close_all(connections: list[sqlite3.Connection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 def _split_script(script: str) -> Iterator[str]:
