@@ -6,8 +6,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 
 from datasteward.changes.model import Parameter
+from datasteward.changes.service import ChangeService
 from datasteward_tui.app import StewardApp
 from datasteward_tui.history_screen import HistoryScreen
 from datasteward_tui.rule_screen import RuleScreen
@@ -34,6 +36,22 @@ def place(tmp_path: Path) -> ChangesWorkspace:
     return make_orders(tmp_path / "shop")
 
 
+async def open_rule(pilot: Pilot[None], app: StewardApp, service: ChangeService) -> None:
+    """Propose, and ask for the rule that would allow it."""
+    await propose(service)
+    await enter_inbox(pilot, app)
+    await pilot.press("A")
+    await until(pilot, partial(_is_on, app, RuleScreen))
+
+
+async def open_edit(pilot: Pilot[None], app: StewardApp, service: ChangeService) -> None:
+    """Propose, and edit the SQL."""
+    await propose(service)
+    await enter_inbox(pilot, app)
+    await pilot.press("e")
+    await until(pilot, partial(_is_on, app, SqlEditScreen))
+
+
 async def test_risk_and_the_policys_verdict_are_shown_with_their_reasons(place: ChangesWorkspace) -> None:
     app, service = make_desk_app(place)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -47,10 +65,7 @@ async def test_risk_and_the_policys_verdict_are_shown_with_their_reasons(place: 
 async def test_a_rule_is_shown_before_it_is_written_and_then_decides_the_next_change(place: ChangesWorkspace) -> None:
     app, service = make_desk_app(place)
     async with app.run_test(size=(120, 40)) as pilot:
-        await propose(service)
-        await enter_inbox(pilot, app)
-        await pilot.press("A")
-        await until(pilot, lambda: isinstance(app.screen, RuleScreen))
+        await open_rule(pilot, app, service)
         await until_shown(pilot, "[[policy.rules]]")
         assert "From now on, without asking" in frame(app)
         screen = app.screen
@@ -82,10 +97,7 @@ async def test_a_rule_that_cannot_be_is_refused_in_words(place: ChangesWorkspace
 async def test_escape_from_the_rule_writes_and_approves_nothing(place: ChangesWorkspace) -> None:
     app, service = make_desk_app(place)
     async with app.run_test(size=(80, 24)) as pilot:
-        await propose(service)
-        await enter_inbox(pilot, app)
-        await pilot.press("A")
-        await until(pilot, lambda: isinstance(app.screen, RuleScreen))
+        await open_rule(pilot, app, service)
         await pilot.press("escape")
         await until(pilot, lambda: len(app.screen_stack) == 1)
         assert not (place.root / "steward.toml").exists()
@@ -95,10 +107,7 @@ async def test_escape_from_the_rule_writes_and_approves_nothing(place: ChangesWo
 async def test_an_edited_text_is_measured_anew_and_asked_again(place: ChangesWorkspace) -> None:
     app, service = make_desk_app(place)
     async with app.run_test(size=(120, 40)) as pilot:
-        await propose(service)
-        await enter_inbox(pilot, app)
-        await pilot.press("e")
-        await until(pilot, lambda: isinstance(app.screen, SqlEditScreen))
+        await open_edit(pilot, app, service)
         await pilot.press(*" AND id < 300", "ctrl+s")
         await until_shown(pilot, "c2 takes the place of c1")
         await until(pilot, lambda: app.dock.panel.row is not None and app.dock.panel.row.summary.handle == "c2")
@@ -114,10 +123,7 @@ async def test_an_edited_text_is_measured_anew_and_asked_again(place: ChangesWor
 async def test_an_edit_that_fails_leaves_the_change_as_it_was(place: ChangesWorkspace) -> None:
     app, service = make_desk_app(place)
     async with app.run_test(size=(120, 40)) as pilot:
-        await propose(service)
-        await enter_inbox(pilot, app)
-        await pilot.press("e")
-        await until(pilot, lambda: isinstance(app.screen, SqlEditScreen))
+        await open_edit(pilot, app, service)
         await pilot.press(*" AND nowhere = 1", "ctrl+s")
         await until_shown(pilot, "c1 stays as it is:")
         assert (await service.status("c1")).status == "waiting"
@@ -148,10 +154,7 @@ async def test_a_rule_under_an_approvers_key_is_signed_with_its_passphrase(place
     app, service = make_desk_app(place)
     service.make_approver(PASSPHRASE)
     async with app.run_test(size=(120, 40)) as pilot:
-        await propose(service)
-        await enter_inbox(pilot, app)
-        await pilot.press("A")
-        await until(pilot, lambda: isinstance(app.screen, RuleScreen))
+        await open_rule(pilot, app, service)
         screen = app.screen
         assert isinstance(screen, RuleScreen)
         screen._clock = lambda: time.monotonic() + 10
@@ -265,7 +268,7 @@ def _is_on(app: StewardApp, screen: type) -> bool:
     return isinstance(app.screen, screen)
 
 
-async def _approve(service, change: str) -> None:  # type: ignore[no-untyped-def]
+async def _approve(service: ChangeService, change: str) -> None:
     report = await service.status(change)
     done = await service.approve(change, digest=report.digest, by="ada", channel="app")
     assert done.status == "applied", done.message

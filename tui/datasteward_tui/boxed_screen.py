@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from datasteward_tui.key_line import KeyLine
+from datasteward_tui.lines_view import LinesView
 from datasteward_tui.safe_text import show_line
 from datasteward_tui.status_bar import KeyHint
 
@@ -64,3 +65,23 @@ class BoxedScreen(ModalScreen[T]):
     def action_leave(self) -> None:
         """Close without an answer."""
         self.dismiss(None)
+
+
+class ScrolledScreen(BoxedScreen[T]):
+    """A box of which a `LinesView` is the content; the keys scroll it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "scroll_lines(-1)", show=False),
+        Binding("down", "scroll_lines(1)", show=False),
+        Binding("pageup", "scroll_pages(-1)", show=False),
+        Binding("pagedown,space", "scroll_pages(1)", show=False),
+        Binding("q", "leave", show=False),
+    ]
+
+    def action_scroll_lines(self, lines: int) -> None:
+        """Scroll."""
+        self.query_one(LinesView).scroll_relative(y=lines, animate=False, immediate=True)
+
+    def action_scroll_pages(self, pages: int) -> None:
+        """Scroll by what is in sight."""
+        self.action_scroll_lines(pages * max(1, self.query_one(LinesView).size.height - 1))

@@ -6,13 +6,13 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from datasteward_tui.boxed_screen import BoxedScreen
+from datasteward_tui.boxed_screen import ScrolledScreen
 from datasteward_tui.change_lines import ChangeCase, draw_change
 from datasteward_tui.lines_view import LinesView
 from datasteward_tui.status_bar import KeyHint
 
 
-class ChangeScreen(BoxedScreen[bool]):
+class ChangeScreen(ScrolledScreen[bool]):
     """Scrolls; gives True when every line was in sight."""
 
     DEFAULT_CSS = """
@@ -20,11 +20,7 @@ class ChangeScreen(BoxedScreen[bool]):
     ChangeScreen LinesView { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p,q", "leave", "close"),
-        Binding("up", "scroll_lines(-1)", show=False),
-        Binding("down", "scroll_lines(1)", show=False),
-        Binding("pageup", "scroll_pages(-1)", show=False),
-        Binding("pagedown,space", "scroll_pages(1)", show=False),
+        Binding("p", "leave", "close"),
     ]
     HINTS = (
         KeyHint(key="↑↓ PgUp PgDn", words="scroll", action="scroll_pages(1)"),
@@ -42,14 +38,6 @@ class ChangeScreen(BoxedScreen[bool]):
     def on_mount(self) -> None:
         """Name the change."""
         self.entitle(f"{self._case.row.summary.handle} · whole preview")
-
-    def action_scroll_lines(self, lines: int) -> None:
-        """Scroll."""
-        self.query_one(LinesView).scroll_relative(y=lines, animate=False, immediate=True)
-
-    def action_scroll_pages(self, pages: int) -> None:
-        """Scroll by what is in sight."""
-        self.action_scroll_lines(pages * max(1, self.query_one(LinesView).size.height - 1))
 
     def action_leave(self) -> None:
         """Close."""

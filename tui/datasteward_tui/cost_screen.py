@@ -1,16 +1,14 @@
 """What the conversations cost: tokens, how many came from the cache, and estimated money, by session and by model."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 from rich.style import Style
 from rich.text import Text
-from textual.binding import Binding, BindingType
 from textual.strip import Strip
 from textual.widget import Widget
 
 from datasteward_agent.costs import ModelCost, SessionCost, add_up
-from datasteward_tui.boxed_screen import BoxedScreen
+from datasteward_tui.boxed_screen import ScrolledScreen
 from datasteward_tui.lines_view import LinesView
 from datasteward_tui.palette import Palette
 from datasteward_tui.safe_text import fit_cells, show_line
@@ -21,23 +19,16 @@ COLUMNS = (("in", 11), ("cached", 8), ("out", 10), ("money", 10))
 FIGURE_CELLS = sum(width for _, width in COLUMNS)
 
 
-class CostScreen(BoxedScreen[None]):
+class CostScreen(ScrolledScreen[None]):
     """Scrolls; this session first, then the models, then the sessions before."""
 
     DEFAULT_CSS = """
     CostScreen > Vertical { max-width: 110; height: auto; max-height: 92%; }
     CostScreen LinesView { height: auto; max-height: 80vh; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "scroll(-1)", show=False),
-        Binding("down", "scroll(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown,space", "page(1)", show=False),
-        Binding("q", "leave", show=False),
-    ]
     TITLE_WORDS = "Cost"
     HINTS = (
-        KeyHint(key="↑↓ PgUp PgDn", words="scroll", action="page(1)"),
+        KeyHint(key="↑↓ PgUp PgDn", words="scroll", action="scroll_pages(1)"),
         KeyHint(key="Esc", words="close", action="leave"),
     )
 
@@ -66,14 +57,6 @@ class CostScreen(BoxedScreen[None]):
         strips += _draw_table(f"By session, the latest {len(rows)}", rows, width, palette, has_total=len(rows) > 1)
         note = "Money is estimated from list prices; – where a model's price is not known."
         return [*strips, *wrap_text(Text(note, palette.muted), width)]
-
-    def action_scroll(self, lines: int) -> None:
-        """Scroll."""
-        self.query_one(LinesView).scroll_relative(y=lines, animate=False, immediate=True)
-
-    def action_page(self, pages: int) -> None:
-        """Scroll by what is in sight."""
-        self.action_scroll(pages * max(1, self.query_one(LinesView).size.height - 1))
 
 
 def _draw_table(

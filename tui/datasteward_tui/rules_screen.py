@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.strip import Strip
 from textual.widget import Widget
 
-from datasteward_tui.boxed_screen import BoxedScreen
+from datasteward_tui.boxed_screen import ScrolledScreen
 from datasteward_tui.fact_lines import draw_fact
 from datasteward_tui.lines_view import LinesView
 from datasteward_tui.palette import Palette
@@ -34,7 +34,7 @@ class Blocked:
     why: str
 
 
-class RulesScreen(BoxedScreen[Literal["edit"] | None]):
+class RulesScreen(ScrolledScreen[Literal["edit"] | None]):
     """Scrolls; gives "edit" when the person wants to change `steward.toml`."""
 
     DEFAULT_CSS = """
@@ -42,17 +42,12 @@ class RulesScreen(BoxedScreen[Literal["edit"] | None]):
     RulesScreen LinesView { height: auto; max-height: 80vh; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "scroll(-1)", show=False),
-        Binding("down", "scroll(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown,space", "page(1)", show=False),
         Binding("e", "edit", "edit steward.toml"),
-        Binding("q", "leave", show=False),
     ]
     TITLE_WORDS = "Rules"
     HINTS = (
         KeyHint(key="e", words="edit steward.toml in $EDITOR", action="edit"),
-        KeyHint(key="↑↓ PgUp PgDn", words="scroll", action="page(1)"),
+        KeyHint(key="↑↓ PgUp PgDn", words="scroll", action="scroll_pages(1)"),
         KeyHint(key="Esc", words="close", action="leave"),
     )
 
@@ -76,14 +71,6 @@ class RulesScreen(BoxedScreen[Literal["edit"] | None]):
         if not self._blocked:
             strips += wrap_text(Text("Nothing.", palette.muted), width)
         return [*strips, *(_draw_blocked(b, width, palette) for b in self._blocked)]
-
-    def action_scroll(self, lines: int) -> None:
-        """Scroll."""
-        self.query_one(LinesView).scroll_relative(y=lines, animate=False, immediate=True)
-
-    def action_page(self, pages: int) -> None:
-        """Scroll by what is in sight."""
-        self.action_scroll(pages * max(1, self.query_one(LinesView).size.height - 1))
 
     def action_edit(self) -> None:
         """Leave for the editor."""
