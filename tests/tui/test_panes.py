@@ -74,6 +74,10 @@ async def test_lineage_is_a_graph_that_arrow_keys_walk_through(folder: Path) -> 
         await until_shown(pilot, "upstream of r2")
         await pilot.press("t", "g")
         await until_shown(pilot, "Lineage · r3")
+        await pilot.press("f5")
+        await until(pilot, lambda: app.pane.size.width == 150)
+        await pilot.press("f5")
+        await until(pilot, lambda: app.pane.size.width < 80)
 
 
 async def test_a_profile_shows_distributions_and_opens_the_rows_of_a_finding(folder: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from datasteward_tui.blocks import PersonBlock
 from datasteward_tui.call_block import CallBlock
+from datasteward_tui.catalog_tree import CatalogTree
 from datasteward_tui.help_screen import HelpScreen
 from datasteward_tui.reply_block import ReplyBlock
 from tests.support.app_runs import SIZES, frame, make_app, match_snapshot, type_line, until, until_shown
@@ -188,9 +189,11 @@ async def test_the_first_screens_look_as_they_should(
     app = make_app(folder)
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: bool(app.catalog.datasets))
+        await until_shown(pilot, "/profile orders")
         match_snapshot(app, "welcome")
         await pilot.press("f4")
         await until_shown(pilot, "Tables")
+        await until(pilot, lambda: app.pane.query_one(CatalogTree).cursor_line == 1)
         match_snapshot(app, "catalog")
         await pilot.press("f1")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))

@@ -1,6 +1,7 @@
 """The pane beside the conversation: tables, the catalog, profiles, lineage, runs and drawings, one at a time."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -24,9 +25,19 @@ if TYPE_CHECKING:
     from datasteward_tui.result_pages import ResultPages
 
 OWN_HINTS = (
+    KeyHint(key="F5", words="wide", action="app.widen"),
     KeyHint(key="F6", words="prompt", action="app.switch"),
     KeyHint(key="Esc", words="close", action="app.close_pane"),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaneView:
+    """Something to show in the pane: its title, a widget, and the keys that work in it."""
+
+    title: str
+    content: Widget
+    hints: Sequence[KeyHint] = ()
 
 
 class DetailPane(Vertical):
@@ -75,7 +86,6 @@ class DetailPane(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._catalog = Catalog()
         self._handle: str | None = None
         self._title = ""
 
@@ -127,19 +137,15 @@ class DetailPane(Vertical):
         if self._title:
             self.show_title(self._title)
 
-    async def put(self, title: str, content: Widget, hints: Sequence[KeyHint] = ()) -> None:
-        """Show `content` in place of what was shown, with its keys at the foot."""
+    async def put(self, view: PaneView) -> None:
+        """Show a view in place of what was shown, with its keys at the foot."""
         body = self.query_one("#detail-body", Vertical)
         had_focus = self.has_focus_within
         await body.remove_children()
-        await body.mount(content, KeyLine((*hints, *OWN_HINTS), owner=content))
-        self.show_title(title)
+        await body.mount(view.content, KeyLine((*view.hints, *OWN_HINTS), owner=view.content))
+        self.show_title(view.title)
         if had_focus:
             self.focus_content()
-
-    def show(self, title: str, content: Widget, hints: Sequence[KeyHint] = ()) -> None:
-        """`put`, as soon as what is under way is done."""
-        self.call_later(self.put, title, content, hints)
 
     # Tables
 
@@ -160,11 +166,11 @@ class DetailPane(Vertical):
         self.app.call_from_thread(self.call_later, self._show_pages, handle, pages)
 
     async def _show_fault(self, handle: str, words: str) -> None:
-        await self.put(handle, Static(words, classes="empty", markup=False))
+        await self.put(PaneView(title=handle, content=Static(words, classes="empty", markup=False)))
 
     async def _show_pages(self, handle: str, pages: "ResultPages") -> None:
         self._handle = handle
-        await self.put(handle, ResultGrid(pages), ResultGrid.HINTS)
+        await self.put(PaneView(title=handle, content=ResultGrid(pages), hints=ResultGrid.HINTS))
         self.on_result_grid_moved()
         self.focus_content()
 
@@ -219,22 +225,9 @@ class DetailPane(Vertical):
     # The catalog
 
     def show_datasets(self, catalog: Catalog) -> None:
-        """Keep what can be named; an open tree is brought up to date."""
-        self._catalog = catalog
+        """Bring an open tree up to date."""
         for tree in self.query("CatalogTree"):
             tree.show(catalog)  # type: ignore[attr-defined]  # the query is by that very type
-
-    def show_catalog(self) -> None:
-        """The tree of datasets."""
-        from datasteward_tui.catalog_tree import CatalogTree
-
-        self.show("Catalog", CatalogTree(self._catalog), CatalogTree.HINTS)
-
-    def show_drawing(self, title: str, body: str) -> None:
-        """Laid out text, such as a chart or a plan."""
-        from datasteward_tui.text_screen import TextView
-
-        self.show(title, TextView(body))
 
     def action_close(self) -> None:
         """Close the filter line, or the pane."""

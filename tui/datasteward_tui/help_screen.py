@@ -68,7 +68,7 @@ LOOKING = (
     ("  Space, y", "fold or unfold, copy"),
     ("^O", "fold or unfold calls"),
     ("F3, F4", "the pane, the catalog in it"),
-    ("F6", "between prompt and pane"),
+    ("F5, F6", "the pane wide; between prompt and pane"),
     ("^P, F1, ^Q", "all commands, this help, leave"),
     ("mouse", "ids, words that name a table, folds, keys"),
 )

@@ -103,6 +103,8 @@ ModalScreen { background: $background 65%; }
 .-pane #detail { display: block; }
 .-narrow.-pane #transcript { display: none; }
 .-narrow.-pane #detail { width: 100%; border-left: none; }
+.-full.-pane #transcript { display: none; }
+.-full.-pane #detail { width: 100%; border-left: none; }
 #choices { display: none; height: 1; background: $surface; padding: 0 1; }
 #prompt { height: auto; max-height: 10; min-height: 3; border: round $panel; padding: 0 1; background: $background;
   border-title-color: $ink-muted; border-subtitle-color: $ink-muted; scrollbar-size: 1 1; }

@@ -1,11 +1,11 @@
 """Pipeline runs and the app: those that go on are watched, and any opens in the pane."""
 
 import asyncio
-from collections.abc import Sequence
 
-from datasteward.errors import DatastewardError
+from datasteward.errors import DatastewardError, ToolError
 from datasteward.workspace import Workspace
 from datasteward_tui.blocks import NoticeBlock, NoticeLevel
+from datasteward_tui.detail_pane import PaneView
 from datasteward_tui.fuzzy import Choice
 from datasteward_tui.ports import Providers
 from datasteward_tui.run_list import RunList
@@ -59,33 +59,24 @@ class RunActions(SqlActions):
             self.runs = tuple(found)
             self.show_standing()
 
-    def open_run(self, run: str, *, takes_focus: bool = True) -> None:
+    def open_run(self, run: str) -> None:
         """Show a run in the pane."""
-        self.start(self._open_run(run, takes_focus=takes_focus), group="open-run", exclusive=True)
+        self.look(self._view_run(run))
 
-    async def _open_run(self, run: str, *, takes_focus: bool) -> None:
+    async def _view_run(self, run: str) -> PaneView:
         sight = await asyncio.to_thread(self.run_shelf.look, run)
         if sight is None:
-            self.say(NoticeBlock(f"There is no run '{run}'.", "warning", "/runs lists them."))
-            return
+            raise ToolError(f"There is no run '{run}'.", code="not_found", hint="/runs lists them.")
         title = f"Run {run} · {sight.record.pipeline}"
-        await self.pane.put(title, RunMonitor(self.run_shelf, sight), RunMonitor.HINTS)
-        self.set_pane(is_shown=True)
-        if takes_focus:
-            self.pane.focus_content()
+        return PaneView(title=title, content=RunMonitor(self.run_shelf, sight), hints=RunMonitor.HINTS)
 
     def command_runs(self, run: str) -> None:
         """A run in the pane, or all of them."""
-        if run:
-            self.open_run(run)
-        else:
-            self.start(self._list_runs(), group="open-run", exclusive=True)
+        self.look(self._view_run(run) if run else self._view_runs())
 
-    async def _list_runs(self) -> None:
-        lines: Sequence[RunLine] = await asyncio.to_thread(self.run_shelf.lines)
-        await self.pane.put("Runs", RunList(lines), RunList.HINTS)
-        self.set_pane(is_shown=True)
-        self.pane.focus_content()
+    async def _view_runs(self) -> PaneView:
+        lines = await asyncio.to_thread(self.run_shelf.lines)
+        return PaneView(title="Runs", content=RunList(lines), hints=RunList.HINTS)
 
     def action_runs(self) -> None:
         """The run that goes on, or all."""

@@ -20,7 +20,7 @@ from datasteward_tui.blocks import Block, NoticeBlock, WelcomeBlock
 from datasteward_tui.catalog import Catalog, load_catalog
 from datasteward_tui.choice_list import ChoiceList
 from datasteward_tui.conversation import Conversation
-from datasteward_tui.detail_pane import DetailPane
+from datasteward_tui.detail_pane import DetailPane, PaneView
 from datasteward_tui.fuzzy import Choice
 from datasteward_tui.ports import Providers, Workflow
 from datasteward_tui.preferences import read_preferences
@@ -194,7 +194,29 @@ class Shell(App[None]):
         """Show or hide the pane."""
         self.screen_stack[0].set_class(is_shown, "-pane")
         if not is_shown:
+            self.screen_stack[0].remove_class("-full")
             self.prompt.focus()
+
+    async def show_view(self, view: PaneView) -> None:
+        """Show a view in the pane, and give it the keys."""
+        self.set_pane(is_shown=True)
+        await self.pane.put(view)
+        self.pane.focus_content()
+
+    def look(self, view: "Coroutine[object, object, PaneView]") -> None:
+        """Show a view as soon as it is made; a fault is told."""
+        self.start(self._look(view), group="look", exclusive=True)
+
+    async def _look(self, view: "Coroutine[object, object, PaneView]") -> None:
+        self.count_jobs(1)
+        try:
+            found = await view
+        except DatastewardError as error:
+            self.say(NoticeBlock(error.message, "error", error.hint))
+            return
+        finally:
+            self.count_jobs(-1)
+        await self.show_view(found)
 
     def open_handle(self, handle: str, *, takes_focus: bool = True) -> None:
         """Show what a handle names in the pane."""
