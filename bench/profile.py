@@ -88,7 +88,7 @@ def describe_with_polars(path: str, _memory_megabytes: int) -> Measured:
 
 def describe_with_ydata(path: str, _memory_megabytes: int) -> Measured:
     """ydata-profiling, minimal, to JSON; its lists of single values are not counted as facts."""
-    import pandas  # type: ignore[import-not-found]
+    import pandas  # type: ignore[import-untyped]
     from ydata_profiling import ProfileReport  # type: ignore[import-not-found]
 
     frame = pandas.read_parquet(path) if path.endswith("parquet") else pandas.read_csv(path)

@@ -5,8 +5,8 @@ Run: python -m bench.profile_quality [--cases FOLDER]   (FOLDER holds cleaning/h
 
 import argparse
 import random
-import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,7 +66,7 @@ _LAST = [
 class Labelled:
     """A column's values with what they are; `faults` are the codes of the findings that are right."""
 
-    values: list[object]
+    values: Sequence[object]
     meaning: str | None = None
     is_personal: bool = False
     is_key: bool = False
@@ -313,4 +313,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

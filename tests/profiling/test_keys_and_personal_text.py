@@ -1,13 +1,14 @@
 """Keys of several columns are proven, and personal data inside running text is found and never leaves."""
 
 import random
-from pathlib import Path
+import time
 
 import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datasteward.profiling.budget import Budget
 from datasteward.profiling.contract import draft_contract
 from datasteward.profiling.figures import format_value
 from datasteward.profiling.key_names import promises_key
@@ -161,13 +162,20 @@ def test_values_at_the_limits_are_counted_exactly(query: str, base: duckdb.DuckD
     }
 
 
-def test_a_profile_that_hits_the_memory_limit_tells_what_it_left_out(tmp_path: Path) -> None:
-    small = duckdb.connect(config={"memory_limit": "30MB", "threads": 2, "max_temp_directory_size": "0B"})
-    small.execute(f"COPY (SELECT i AS id, hash(i)::VARCHAR AS code FROM range(3000000) r(i)) TO '{tmp_path}/t.parquet'")
-    source = ProfileSource(name="t", table_sql=f"read_parquet('{tmp_path}/t.parquet')", format="parquet")
-    made = profile(small.cursor(), source, FIXED)
-    assert made.rows == 3_000_000 and any("memory limit" in x for x in made.left_out)
-    assert not made.structure.keys and "LEFT OUT" in render_for_model(made)
+def test_work_beyond_the_memory_limit_is_left_out_and_told() -> None:
+    small = duckdb.connect(config={"memory_limit": "50MB", "max_temp_directory_size": "0B"})
+    budget = Budget(cursor=small, ends_at=time.monotonic() + 60)
+    query = "SELECT len(list(i::VARCHAR)) FROM range(20000000) r(i)"
+    assert budget.run("a list", lambda: small.execute(query).fetchone(), None) is None
+    assert budget.left_out == ["a list (memory limit)"] and budget.stopped_by == "memory"
+    assert small.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_column_that_is_nearly_a_key_makes_no_composite_key(base: duckdb.DuckDBPyConnection) -> None:
+    made = make(
+        base, "SELECT CASE WHEN i = 9 THEN 8 ELSE i END AS order_id, i % 40 AS customer_id FROM range(2000) r(i)"
+    )
+    assert made.structure.composite_keys == () and made.grain == ""
 
 
 def test_a_shown_value_cannot_command_the_terminal() -> None:

@@ -20,7 +20,7 @@ def format_share(share: float) -> str:
         return "<0.1%"
     if percent > 99.9:
         return ">99.9%"
-    return f"{percent:.1f}%" if percent < 10 else f"{percent:.0f}%"
+    return f"{percent:.1f}%" if percent < 10 or percent > 99 else f"{percent:.0f}%"
 
 
 def format_bytes(size: int) -> str:

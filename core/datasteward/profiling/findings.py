@@ -80,7 +80,7 @@ def _near_key(facts: ColumnFacts) -> Iterator[Finding]:
         or not _is_meant_as_key(facts)
     ):
         return
-    if 0.98 * s.filled <= p.distinct < s.filled:
+    if 0.98 * s.filled <= p.distinct < s.filled and not _repeats_by_chance(facts):
         extra = s.filled - p.distinct
         source, c = facts.source.shown_sql, facts.name
         yield facts.make(
@@ -97,6 +97,15 @@ def _near_key(facts: ColumnFacts) -> Iterator[Finding]:
             missing,
             show=facts.show(f"{facts.name} IS NULL"),
         )
+
+
+def _repeats_by_chance(facts: ColumnFacts) -> bool:
+    """Whether whole numbers drawn at random from the column's range would repeat about as often (the birthday problem)."""
+    s = facts.scanned
+    if facts.shape.family != "integer" or s.min is None or s.max is None:
+        return False
+    expected = s.filled * (s.filled - 1) / (2 * (int(s.max) - int(s.min) + 1))
+    return expected >= 1 and s.filled - facts.profile.distinct >= 0.3 * expected
 
 
 def _is_meant_as_key(facts: ColumnFacts) -> bool:

@@ -18,6 +18,7 @@ _PROVEN_PER_SIZE = 3
 _LEAST_ROWS = 20
 _LONGEST = 60
 _NEAR = 0.98
+_TELLING = 5
 
 Columns = tuple[str, ...]
 
@@ -63,10 +64,11 @@ def find_composite_keys(
 
 
 def _columns_to_try(sample: Sample, shapes: Sequence[ColumnShape]) -> list[str]:
+    """Columns that repeat themselves: with one that is nearly unique already, any other would seem to make a key."""
     fit = []
     for shape in shapes:
         look = sample.columns[shape.name]
-        is_full = look.filled == sample.rows > 1 and 1 < look.distinct < sample.rows
+        is_full = look.filled == sample.rows > 1 and 1 < look.distinct < _NEAR * sample.rows
         is_short = max((len(v) for v in look.values), default=0) <= _LONGEST
         if is_full and is_short and shape.family in {"integer", "text", "date", "timestamp"}:
             fit.append(shape.name)
@@ -74,16 +76,27 @@ def _columns_to_try(sample: Sample, shapes: Sequence[ColumnShape]) -> list[str]:
 
 
 def _sets(fit: Sequence[str], sample: Sample, size: int) -> list[Columns]:
-    """Sets of columns with enough combinations of values for the sample's rows, identifiers and few values first."""
+    """Sets of columns whose being unique would say something, those of identifiers and with few values first."""
+    chosen = [c for c in combinations(fit, size) if _says_something(c, sample)]
+    return sorted(chosen, key=lambda c: (sum(not promises_key(n) for n in c), _combinations(c, sample)))
 
-    def combinations_of(columns: Columns) -> int:
-        product = 1
-        for name in columns:
-            product *= sample.columns[name].distinct
-        return product
 
-    enough = [c for c in combinations(fit, size) if combinations_of(c) >= sample.rows]
-    return sorted(enough, key=lambda c: (sum(not promises_key(n) for n in c), combinations_of(c)))
+def _says_something(columns: Columns, sample: Sample) -> bool:
+    """Whether the columns have enough combinations of values for all rows, and not so many that any rows would differ.
+
+    Of rows drawn at random, n² / (2 x combinations) would repeat (the birthday problem). Where that is below five,
+    measures are unique together by chance; identifiers are believed all the same.
+    """
+    possible = _combinations(columns, sample)
+    by_chance = sample.rows**2 / (2 * possible)
+    return possible >= sample.rows and (by_chance >= _TELLING or all(promises_key(c) for c in columns))
+
+
+def _combinations(columns: Columns, sample: Sample) -> int:
+    product = 1
+    for name in columns:
+        product *= sample.columns[name].distinct
+    return product
 
 
 def _unique_in_sample(

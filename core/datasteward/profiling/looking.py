@@ -19,7 +19,7 @@ from datasteward.profiling.scanning import Fences, ScannedColumn, ScanPlan, coun
 from datasteward.profiling.text_types import HiddenType, find_hidden_type
 
 ReportProgress = Callable[[float, str], None]
-LEAST_SECONDS = 0.25
+LEAST_SECONDS = 1.0
 """What counting, sampling and reading each get even when the budget is smaller."""
 _LEAST_SECONDS_FOR_ALL = 60.0
 _ROWS_COUNTED_AT_ONCE = 500_000

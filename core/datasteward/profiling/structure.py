@@ -93,7 +93,7 @@ def _is_strong(sample: Sample, determinant: str, dependent: str) -> bool:
     return (
         bool(look.top)
         and look.top[0].rows < 0.8 * look.filled
-        and look.distinct >= 3
+        and look.distinct >= 5
         and sample.columns[determinant].distinct >= 10
     )
 

@@ -79,7 +79,7 @@ def _hidden(facts: ColumnFacts, hidden: HiddenType) -> Iterator[Finding]:
         yield facts.make("ambiguous_dates", "high", "has dates that read both as day/month and month/day", max(1, rows),
                          example=example, is_exact=False)  # fmt: skip
     if hidden.is_mixed:
-        yield facts.make("mixed_dates", "high", f"mixes date formats ({hidden.note})", max(1, rows), example=example, is_exact=False)  # fmt: skip
+        yield facts.make("mixed_dates", "high", f"mixes {hidden.note}", max(1, rows), example=example, is_exact=False)  # fmt: skip
     if misfits is None:
         return
     share = misfits.rows / max(1, facts.sampled_rows)

@@ -92,6 +92,10 @@ _DATES = (
     ("%d/%m/%y", re.compile(r"\d{1,2}/\d{1,2}/\d{2}")),
     ("%d.%m.%y", re.compile(r"\d{1,2}\.\d{1,2}\.\d{2}")),
 )  # fmt: skip
+_WORDS_OF_LAYOUT = (
+    ("%d", "DD"), ("%m", "MM"), ("%Y", "YYYY"), ("%y", "YY"), ("%b", "Mon"), ("%B", "Month"), ("%H", "hh"), ("%I", "hh"),
+    ("%M", "mm"), ("%S", "ss"), ("%p", "AM/PM"),
+)  # fmt: skip
 _LIKE_A_DATE = re.compile(r"\d{1,4}[-/. ]([A-Za-z]{3,9}|\d{1,2})[-/. ]\d{2,4}|\d{8}|[A-Za-z]{3,9} \d{1,2}, \d{4}")
 _CLOCKS = (
     ("", ""),
@@ -214,6 +218,12 @@ def _parses(value: str, layout: str, clock: str) -> bool:
     return True
 
 
+def _readable(layout: str) -> str:
+    for code, word in _WORDS_OF_LAYOUT:
+        layout = layout.replace(code, word)
+    return layout
+
+
 def _date_type(name: str, filled: list[str], hits: dict[str, set[int]], covered: set[int], clock: str) -> HiddenType:
     needed: list[str] = []
     left = set(covered)
@@ -226,7 +236,7 @@ def _date_type(name: str, filled: list[str], hits: dict[str, set[int]], covered:
     c, target = quote_name(name), "TIMESTAMP" if clock else "DATE"
     parts = ", ".join(f"try_strptime(trim({c}), {quote_text(f + clock)})" for f in needed)
     sql = f"CAST(coalesce({parts}) AS {target})"
-    note = " and ".join(f + clock for f in needed)
+    note = "dates written " + " and ".join(_readable(f + clock) for f in needed)
     return HiddenType(
         kind="date", type=target, sql=sql, share=len(covered) / len(filled), note=note,
         is_ambiguous=ambiguous or clashing, is_mixed=len(needed) > 1,
