@@ -4,7 +4,8 @@ import contextlib
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -14,6 +15,9 @@ from datasteward.pipelines.analysis import Node
 from datasteward.pipelines.build_model import Build
 from datasteward.pipelines.connections import Connection, find_spark
 from datasteward.pipelines.python_process import run_python_asset
+
+if TYPE_CHECKING:
+    from datasteward.pipelines.spark.client import SparkClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,15 @@ class Outside:
     is_stopped: Callable[[], bool]
     note: Callable[[str, str], None]
     """Given a step's key and how far it is, in words for progress; no words when that is no longer true."""
+    spare_clients: "list[SparkClient]" = field(default_factory=list)
+    """Processes that speak with Spark, between two queries."""
+
+    def close(self) -> None:
+        """Let go of what was kept between steps."""
+        if self.spare_clients:
+            from datasteward.pipelines.spark.client import close_clients
+
+            close_clients(self.spare_clients)
 
 
 @contextlib.contextmanager

@@ -98,6 +98,7 @@ class Runner:
             thread.start()
         for lane in lanes:
             lane.join()
+        self._outside.close()
         self._is_over.set()
         watcher.join(timeout=5)
         if self._broken is not None:

@@ -324,7 +324,10 @@ def test_the_time_that_spark_took_is_told_as_the_steps(shop: PipelineWorkspace) 
 
 @pytest.mark.parametrize(
     "point",
-    ["step.built", *(pytest.param(p, marks=pytest.mark.slow) for p in ("step.begun", "step.before_commit", "step.after_commit"))],
+    [
+        "step.built",
+        *(pytest.param(p, marks=pytest.mark.slow) for p in ("step.begun", "step.before_commit", "step.after_commit")),
+    ],
 )
 def test_a_run_that_is_killed_around_spark_goes_on_where_it_stopped(shop: PipelineWorkspace, point: str) -> None:
     shop.write({"marts/totals.sql": on_spark(TOTALS)})

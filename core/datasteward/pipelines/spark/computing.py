@@ -1,34 +1,21 @@
-"""Rows computed on a Spark Connect server: inputs go out as Parquet files, the result comes back as Parquet files.
+"""Rows computed on a Spark Connect server: inputs go out as Parquet files, the result comes back as Parquet files."""
 
-The conversation with the server is held by a process of its own, so that nothing of Spark's client is loaded into the
-one that writes the database, and so that it can be ended.
-"""
-
-import os
-import queue
 import re
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import duckdb
 
 from datasteward.engine.carriers import quote_name, quote_text
-from datasteward.errors import Cancelled, ToolError
+from datasteward.errors import ToolError
 from datasteward.lineage.schemas import Column
 from datasteward.pipelines.connections import SparkConnection
-from datasteward.pipelines.spark.news import NEWS, Done, Failed, News, SparkJob, TasksDone
+from datasteward.pipelines.spark.client import Progress, SparkClient
+from datasteward.pipelines.spark.news import Failed, SparkJob
 from datasteward.pipelines.spark.queries import SparkQuery
 from datasteward.pipelines.spark.value_kinds import find_mismatches
 
-MODULE = "datasteward.pipelines.spark.process"
-POLL_SECONDS = 0.1
-STOP_SECONDS = 3.0
-"""How long an interrupted query may take to end before its process is killed."""
 WORDS_CHARACTERS = 600
 SESSION_SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
@@ -38,10 +25,10 @@ SESSION_SETTINGS = {
     "spark.sql.decimalOperations.allowPrecisionLoss": "false",
 }
 """What makes Spark fail where DuckDB fails, and read moments as DuckDB does."""
-Progress = Callable[[int, int], None]
 
 
 def compute_rows(
+    client: SparkClient,
     connection: SparkConnection,
     query: SparkQuery,
     cursor: duckdb.DuckDBPyConnection,
@@ -56,7 +43,7 @@ def compute_rows(
 
     `row_limit` takes only so many rows of each input. Raises `ToolError` with Spark's words when it refuses or fails
     (runtime), cannot be reached (unavailable) or takes too long (timeout), and `Cancelled` when `is_stopped()` turns
-    true.
+    true; `client` is closed after the last two.
     """
     deadline = time.monotonic() + timeout_seconds
     inputs = {}
@@ -70,8 +57,7 @@ def compute_rows(
     job = SparkJob(
         address=connection.address, settings=SESSION_SETTINGS, inputs=inputs, sql=query.sql, output=str(output)
     )
-    with (folder / "client.txt").open("w+b") as words:
-        outcome = _converse(job, words, deadline, is_stopped, progress)
+    outcome = client.run(job, deadline=deadline, is_stopped=is_stopped, progress=progress)
     if isinstance(outcome, Failed):
         raise _explain(outcome, connection, query)
     return output
@@ -100,83 +86,6 @@ def describe(cursor: duckdb.DuckDBPyConnection, relation: str) -> tuple[Column, 
     """The columns of a table, table function or file as SQL writes it after FROM."""
     rows = cursor.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     return tuple(Column(name=str(r[0]), type=str(r[1])) for r in rows)
-
-
-def _converse(
-    job: SparkJob, words: BinaryIO, deadline: float, is_stopped: Callable[[], bool], progress: Progress
-) -> Done | Failed:
-    """How the job ended; what its process writes besides goes to `words`, and is told when it ends without news."""
-    kept: dict[str, Any] = {k: os.environ[k] for k in ("SYSTEMROOT", "PYTHONPATH") if k in os.environ}
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", MODULE],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=words,
-        env=kept,
-        start_new_session=True,
-        text=True,
-        encoding="utf-8",
-    )
-    assert process.stdin is not None
-    heard: queue.Queue[News | None] = queue.Queue()
-    listener = threading.Thread(target=_listen, args=(process, heard), daemon=True)
-    listener.start()
-    try:
-        process.stdin.write(job.model_dump_json() + "\n")
-        process.stdin.flush()
-        outcome = _follow(heard, deadline, is_stopped, progress)
-    except BrokenPipeError:
-        outcome = None
-    finally:
-        _end(process)
-        listener.join(timeout=STOP_SECONDS)
-    if outcome is None:
-        words.seek(0)
-        told = words.read().decode("utf-8", "replace").strip()[-WORDS_CHARACTERS:]
-        return Failed(kind="failed", message=f"the process that speaks with it ended by itself: {told}")
-    return outcome
-
-
-def _follow(
-    heard: "queue.Queue[News | None]", deadline: float, is_stopped: Callable[[], bool], progress: Progress
-) -> Done | Failed | None:
-    while True:
-        if is_stopped():
-            raise Cancelled()
-        if time.monotonic() > deadline:
-            raise ToolError("The query took longer on Spark than it may and was stopped.", code="timeout")
-        try:
-            news = heard.get(timeout=POLL_SECONDS)
-        except queue.Empty:
-            continue
-        match news:
-            case TasksDone():
-                progress(news.done, news.total)
-            case _:
-                return news
-
-
-def _listen(process: "subprocess.Popen[str]", heard: "queue.Queue[News | None]") -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        heard.put(NEWS.validate_json(line))
-    heard.put(None)
-
-
-def _end(process: "subprocess.Popen[str]") -> None:
-    """Have the query interrupted if it still runs, and see the process gone."""
-    assert process.stdin is not None
-    try:
-        process.stdin.close()
-    except BrokenPipeError:
-        pass
-    try:
-        process.wait(timeout=STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 def _explain(failed: Failed, connection: SparkConnection, query: SparkQuery) -> ToolError:

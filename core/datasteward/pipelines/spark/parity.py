@@ -9,6 +9,7 @@ import secrets
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,12 +24,13 @@ from datasteward.errors import ToolError
 from datasteward.lineage.schemas import Column
 from datasteward.pipelines.analysis import Analysis, Node
 from datasteward.pipelines.connected import find_attachments
-from datasteward.pipelines.connections import SparkConnection, find_spark
+from datasteward.pipelines.connections import Connection, SparkConnection, find_spark
 from datasteward.pipelines.graph import select_assets
 from datasteward.pipelines.inlining import fill_window
 from datasteward.pipelines.loading import PipelineFiles
 from datasteward.pipelines.opening import open_to_plan
 from datasteward.pipelines.preparing import understand
+from datasteward.pipelines.spark.client import SparkClient, close_clients, take_client
 from datasteward.pipelines.spark.comparing import MAX_SHOWN, compare_rows
 from datasteward.pipelines.spark.computing import compute_rows, describe
 from datasteward.pipelines.spark.inputs import Input, name_inputs
@@ -68,12 +70,20 @@ def compare_engines(job: ParityJob, settings: WorkerSettings) -> ParityReport:
     database = settings.database if settings.database.is_file() else None
     name = database.stem if database else None
     connection = open_to_plan(settings, database, find_attachments(files, settings))
+    spare: list[SparkClient] = []
     try:
         analysis = understand(files, open_cursor(connection, name), name, settings)
         cursor = open_cursor(connection, name, analysis.schemas)
-        nodes = _nodes_meant(analysis, job)
-        return ParityReport(assets=tuple(_compare(node, analysis, job, cursor, settings) for node in nodes))
+        comparer = _Comparer(
+            job=job,
+            connections=analysis.pipeline.options.connections,
+            cache_folder=settings.cache_folder,
+            cursor=cursor,
+            spare=spare,
+        )
+        return ParityReport(assets=tuple(comparer.compare(node) for node in _nodes_meant(analysis, job)))
     finally:
+        close_clients(spare)
         connection.close()
 
 
@@ -91,30 +101,6 @@ def _nodes_meant(analysis: Analysis, job: ParityJob) -> list[Node]:
     return nodes
 
 
-def _compare(
-    node: Node, analysis: Analysis, job: ParityJob, cursor: duckdb.DuckDBPyConnection, settings: WorkerSettings
-) -> AssetParity:
-    asset = node.asset
-    if asset.language != "sql":
-        told = "only DuckDB's SQL can be computed by both engines"
-        return AssetParity(asset=asset.name, status="skipped", message=told)
-    folder = settings.cache_folder / f"parity-{secrets.token_hex(6)}"
-    folder.mkdir(mode=0o700, parents=True)
-    try:
-        connection = find_spark(job.engine or asset.engine, analysis.pipeline.options.connections)
-        assert connection is not None
-        both = _make_both(node, cursor)
-    except (ToolError, duckdb.Error) as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        return AssetParity(asset=asset.name, status="refused", message=_words(error))
-    try:
-        return _compute_both(node, both, connection, job, cursor, folder)
-    except (ToolError, duckdb.Error) as error:
-        return AssetParity(asset=asset.name, status="failed", message=_words(error))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Both:
     """One query in both dialects, reading its inputs by the same names."""
@@ -123,61 +109,90 @@ class _Both:
     spark: SparkQuery
 
 
-def _make_both(node: Node, cursor: duckdb.DuckDBPyConnection) -> _Both:
-    sql = fill_window(node.sql, ALL_TIME).strip().rstrip(";")
-    query = Parser().parse(node.asset, sql)
-    named = name_inputs(query, lambda _, relation: describe(cursor, relation))
-    found = translate_named(named, [c.name for c in node.columns])
-    return _Both(duckdb_sql=named.sql, spark=replace(found, inputs=named.inputs))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Comparer:
+    job: ParityJob
+    connections: Mapping[str, Connection]
+    cache_folder: Path
+    cursor: duckdb.DuckDBPyConnection
+    spare: list[SparkClient]
+
+    def compare(self, node: Node) -> AssetParity:
+        """One asset on both engines; a fault is an outcome."""
+        asset = node.asset
+        if asset.language != "sql":
+            told = "only DuckDB's SQL can be computed by both engines"
+            return AssetParity(asset=asset.name, status="skipped", message=told)
+        try:
+            connection = find_spark(self.job.engine or asset.engine, self.connections)
+            assert connection is not None
+            both = self._make_both(node)
+        except (ToolError, duckdb.Error) as error:
+            return AssetParity(asset=asset.name, status="refused", message=_words(error))
+        folder = self.cache_folder / f"parity-{secrets.token_hex(6)}"
+        folder.mkdir(mode=0o700, parents=True)
+        client = take_client(self.spare)
+        try:
+            return self._compute_both(node, both, connection, client, folder)
+        except (ToolError, duckdb.Error) as error:
+            return AssetParity(asset=asset.name, status="failed", message=_words(error))
+        finally:
+            self.spare.append(client)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _make_both(self, node: Node) -> _Both:
+        sql = fill_window(node.sql, ALL_TIME).strip().rstrip(";")
+        query = Parser().parse(node.asset, sql)
+        named = name_inputs(query, lambda _, relation: describe(self.cursor, relation))
+        found = translate_named(named, [c.name for c in node.columns])
+        return _Both(duckdb_sql=named.sql, spark=replace(found, inputs=named.inputs))
+
+    def _compute_both(
+        self, node: Node, both: _Both, connection: SparkConnection, client: SparkClient, folder: Path
+    ) -> AssetParity:
+        began = time.perf_counter()
+        rows = compute_rows(
+            client,
+            connection,
+            both.spark,
+            self.cursor,
+            folder,
+            timeout_seconds=self.job.timeout_seconds,
+            is_stopped=lambda: False,
+            progress=lambda done, total: None,
+            row_limit=self.job.sample_rows,
+        )
+        spark_seconds = time.perf_counter() - began
+        samples = tuple(_sample(self.cursor, entry, folder) for entry in both.spark.inputs)
+        began = time.perf_counter()
+        self.cursor.execute(f"CREATE OR REPLACE TEMP TABLE {MINE.rsplit('.', 1)[-1]} AS {both.duckdb_sql}")
+        told = AssetParity(
+            asset=node.asset.name,
+            status="equal",
+            inputs=samples,
+            duckdb_rows=_count(self.cursor, MINE),
+            duckdb_seconds=round(time.perf_counter() - began, 4),
+            spark_seconds=round(spark_seconds, 4),
+        )
+        theirs = f"read_parquet({quote_text(str(rows / '*.parquet'))})" if any(rows.glob("*.parquet")) else None
+        return _judge(told, self.cursor, theirs, node.columns)
 
 
-def _compute_both(
-    node: Node,
-    both: _Both,
-    connection: SparkConnection,
-    job: ParityJob,
-    cursor: duckdb.DuckDBPyConnection,
-    folder: Path,
+def _judge(
+    told: AssetParity, cursor: duckdb.DuckDBPyConnection, theirs: str | None, planned: tuple[Column, ...]
 ) -> AssetParity:
-    began = time.perf_counter()
-    rows = compute_rows(
-        connection,
-        both.spark,
-        cursor,
-        folder,
-        timeout_seconds=job.timeout_seconds,
-        is_stopped=lambda: False,
-        progress=lambda done, total: None,
-        row_limit=job.sample_rows,
-    )
-    spark_seconds = time.perf_counter() - began
-    samples = tuple(_sample(cursor, entry, folder) for entry in both.spark.inputs)
-    began = time.perf_counter()
-    cursor.execute(f"CREATE OR REPLACE TEMP TABLE {MINE.rsplit('.', 1)[-1]} AS {both.duckdb_sql}")
-    duckdb_seconds = time.perf_counter() - began
-    theirs = f"read_parquet({quote_text(str(rows / '*.parquet'))})" if any(rows.glob("*.parquet")) else None
-    found = describe(cursor, theirs) if theirs else node.columns
-    columns = _columns(node.columns, found)
-    told = AssetParity(
-        asset=node.asset.name,
-        status="equal" if all(c.is_carried for c in columns) and len(found) == len(columns) else "differs",
-        inputs=samples,
-        columns=columns,
-        duckdb_rows=_count(cursor, MINE),
-        spark_rows=_count(cursor, theirs) if theirs else 0,
-        duckdb_seconds=round(duckdb_seconds, 4),
-        spark_seconds=round(spark_seconds, 4),
-    )
-    return told if told.status == "differs" else _with_rows(told, cursor, theirs or f"(FROM {MINE} LIMIT 0)", node)
-
-
-def _with_rows(told: AssetParity, cursor: duckdb.DuckDBPyConnection, theirs: str, node: Node) -> AssetParity:
-    different = compare_rows(cursor, MINE, theirs, node.columns)
-    lone = zip(told.columns, different.by_column, strict=True)
+    """The outcome with the types and rows compared; `theirs` is None when Spark wrote no file, as it had no row."""
+    found = describe(cursor, theirs) if theirs else planned
+    columns = _columns(planned, found)
+    told = told.model_copy(update={"columns": columns, "spark_rows": _count(cursor, theirs) if theirs else 0})
+    if len(found) != len(columns) or not all(c.is_carried for c in columns):
+        return told.model_copy(update={"status": "differs"})
+    different = compare_rows(cursor, MINE, theirs or f"(FROM {MINE} LIMIT 0)", planned)
+    counted = zip(columns, different.by_column, strict=True)
     return told.model_copy(
         update={
             "status": "differs" if different.only_left or different.only_right else "equal",
-            "columns": tuple(c.model_copy(update={"differing_rows": n}) for c, n in lone),
+            "columns": tuple(c.model_copy(update={"differing_rows": n}) for c, n in counted),
             "only_duckdb": different.only_left[:MAX_SHOWN],
             "only_spark": different.only_right[:MAX_SHOWN],
         }

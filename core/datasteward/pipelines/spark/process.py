@@ -1,36 +1,50 @@
-"""The process that speaks with Spark for one asset: its job on the first line of standard input, news on standard output.
+"""The process that speaks with Spark: jobs on standard input, one a line, and news of each on standard output.
 
-Standard input that ends means stop: what the server computes is interrupted, again and again until the query is told to
-have ended, because an interrupt that comes between two queries stops neither.
+Standard input that ends means stop: what the server computes is interrupted, again and again until it has ended, because
+an interrupt that comes between two queries stops neither.
 """
 
 import os
+import queue
 import sys
 import threading
 
-from datasteward.pipelines.spark.news import Done, Failed, SparkJob, TasksDone
+from datasteward.pipelines.spark.news import Done, Failed, News, SparkJob, TasksDone
 
 INTERRUPT_SECONDS = 0.2
 
 
 def main() -> None:
-    """Carry the job out; every outcome is told as news, one JSON object a line."""
+    """Carry out one job after another; every outcome is told as news, one JSON object a line."""
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(1, 9)  # end with the run's process
-    job = SparkJob.model_validate_json(sys.stdin.readline())
+    lines: queue.Queue[str | None] = queue.Queue()
+    has_ended = threading.Event()
+
+    def read_lines() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        has_ended.set()
+        lines.put(None)
+
+    threading.Thread(target=read_lines, daemon=True).start()
+    while (line := lines.get()) is not None:
+        _tell(_carry_out(SparkJob.model_validate_json(line), has_ended))
+
+
+def _carry_out(job: SparkJob, has_ended: threading.Event) -> Done | Failed:
     try:
         from datasteward.pipelines.spark.session import SparkFault, SparkSession
     except ImportError as error:
-        _tell(Failed(kind="missing", message=str(error)))
-        return
+        return Failed(kind="missing", message=str(error))
+    is_over = threading.Event()
     try:
         session = SparkSession(job.address)
-        is_over = threading.Event()
 
         def interrupt_when_told() -> None:
-            sys.stdin.read()
+            has_ended.wait()
             while not is_over.wait(INTERRUPT_SECONDS):
                 try:
                     session.interrupt()
@@ -44,17 +58,18 @@ def main() -> None:
         session.write_rows(job.sql, job.output, lambda done, total: _tell(TasksDone(done=done, total=total)))
         is_over.set()
         session.close()
-        _tell(Done())
     except SparkFault as fault:
-        _tell(Failed(kind=fault.kind, message=str(fault)))
+        return Failed(kind=fault.kind, message=str(fault))
+    finally:
+        is_over.set()
+    return Done()
 
 
-def _tell(news: TasksDone | Done | Failed) -> None:
+def _tell(news: News) -> None:
     sys.stdout.write(news.model_dump_json() + "\n")
     sys.stdout.flush()
 
 
 if __name__ == "__main__":
     main()
-    sys.stdout.flush()
-    os._exit(0)  # a thread may still wait for standard input
+    os._exit(0)  # threads of the client may still wait

@@ -15,6 +15,7 @@ from datasteward.pipelines.build_model import Build, kept_columns
 from datasteward.pipelines.building import rows_query
 from datasteward.pipelines.connections import SparkConnection
 from datasteward.pipelines.outside_rows import Outside
+from datasteward.pipelines.spark.client import take_client
 from datasteward.pipelines.spark.computing import compute_rows, describe, source_of
 from datasteward.pipelines.spark.inputs import Place
 from datasteward.pipelines.spark.queries import SparkQuery, fill_native, take_native, translate_query
@@ -38,8 +39,10 @@ def spark_rows(
     _remove_leftovers(outside)
     folder = _exchange_folder(connection, outside.settings) / f"spark-{outside.run}-{secrets.token_hex(4)}"
     folder.mkdir(mode=0o700 if connection.exchange is None else 0o777, parents=True)
+    client = take_client(outside.spare_clients)
     try:
         rows = compute_rows(
+            client,
             connection,
             _query_of(build, cursor),
             cursor,
@@ -50,6 +53,7 @@ def spark_rows(
         )
         yield source_of(cursor, rows, kept_columns(build), asset=name)
     finally:
+        outside.spare_clients.append(client)
         outside.note(build.step.key, "")
         shutil.rmtree(folder, ignore_errors=True)
 
