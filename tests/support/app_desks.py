@@ -1,11 +1,11 @@
 """The terminal app on an inbox of its own: proposals, and the guard that keeps keys from deciding too soon."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from textual.pilot import Pilot
 
-from datasteward.changes.policy import PolicySettings
 from datasteward.changes.service import ChangeService
 from datasteward_tui.app import StewardApp
 from tests.support.app_runs import desk_of, make_app, until
@@ -26,9 +26,9 @@ def make_orders(folder: Path) -> ChangesWorkspace:
     )
 
 
-def make_desk_app(place: ChangesWorkspace, policy: PolicySettings | None = None) -> tuple[StewardApp, ChangeService]:
+def make_desk_app(place: ChangesWorkspace, clock: Callable[[], float] = time.time) -> tuple[StewardApp, ChangeService]:
     """The app without tools, and the service behind its desk."""
-    service = place.service(hooks=TableHooks(downstream=("mart.revenue.total",)), policy=policy)
+    service = place.service(hooks=TableHooks(downstream=("mart.revenue.total",)), clock=clock)
     return make_app(place.root, has_tools=False, open_desk=desk_of(service)), service
 
 

@@ -29,6 +29,8 @@ from tests.support.changes_workspace import ChangesWorkspace
 
 pytestmark = pytest.mark.anyio
 PASSPHRASE = "correct horse battery"
+HALF_PAST_NINE = 1795253400.0
+"""On 21 November 2026, UTC."""
 
 
 @pytest.fixture
@@ -282,7 +284,7 @@ async def test_the_screens_of_deciding_look_as_they_should(
     for module in ("approval_panel", "history_screen"):
         monkeypatch.setattr(f"datasteward_tui.{module}.describe_age", lambda _: "4 min")
     monkeypatch.setattr("datasteward_tui.change_effect.describe_seconds", lambda _: "0.01 s")
-    app, service = make_desk_app(place)
+    app, service = make_desk_app(place, clock=lambda: HALF_PAST_NINE)
     await _approve(service, await propose(service))
     async with app.run_test(size=size) as pilot:
         await propose(service, "DELETE FROM orders WHERE id < 10", by="mcp:claude-code")
