@@ -115,6 +115,8 @@ class RunReporter:
         self._book = book
         self._steps: dict[str, StepOutcome] = {}
         self._running: dict[str, str] = {}
+        self._notes: dict[str, str] = {}
+        """How far a step is, where its engine says so."""
         now = time.time()
         self._record = RunRecord(
             run=run,
@@ -130,6 +132,9 @@ class RunReporter:
 
     def tell(self, event: str, data: object) -> None:
         """Take an event of the run."""
+        if event == "progress" and isinstance(data, dict) and data.get("notes", {}) != self._notes:
+            self._notes = dict(data.get("notes", {}))
+            self._keep("running", "")
         if event != "step" or not isinstance(data, dict):
             return
         if data.get("status") == "running":
@@ -158,7 +163,9 @@ class RunReporter:
                 "message": message,
                 "updated": time.time(),
                 "steps": tuple(self._steps.values()),
-                "running": tuple(self._running.values()),
+                "running": tuple(
+                    f"{n} ({self._notes[k]})" if k in self._notes else n for k, n in self._running.items()
+                ),
             }
         )
         self._book.keep_run(self._record)

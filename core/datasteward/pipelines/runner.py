@@ -347,4 +347,6 @@ class Runner:
                     done = sum(o.status != "up_to_date" for o in self._outcomes.values())
                     names = ", ".join(self._name_running(k) for k in attempts)
                     message = f"building {names}" if names else "checking"
-                    self._tell("progress", {"done": done, "total": len(self._plan.running), "message": message})
+                    notes = {k: n for k, n in self._notes.copy().items() if n}
+                    facts = {"done": done, "total": len(self._plan.running), "message": message, "notes": notes}
+                    self._tell("progress", facts)
