@@ -91,3 +91,12 @@ def test_messy_files_of_the_world_become_a_checked_table(place: PipelineWorkspac
     good = place.rows("SELECT count(*) FROM staging.beers")[0][0]
     kept = outcome.steps[0].quarantined
     assert good > 0 and good + kept == place.rows("SELECT sum(n) FROM marts.styles")[0][0] + kept
+
+
+def test_a_value_far_down_that_fits_no_number_decides_the_type_at_planning(place: PipelineWorkspace) -> None:
+    rows = "".join(f"{i},{i}\n" for i in range(60_000))
+    place.write({"data/long.csv": f"id,ibu\n{rows}7,n.k.\n", "far.sql": "SELECT id, ibu FROM long"})
+    step = place.plan().running[0]
+    assert [(c.name, c.type) for c in step.columns] == [("id", "BIGINT"), ("ibu", "VARCHAR")]
+    assert place.run().status == "done"
+    assert place.rows("SELECT ibu FROM far WHERE ibu = 'n.k.'") == [("n.k.",)]

@@ -271,6 +271,8 @@ class Surroundings:
             raise ToolError(refused.message, code=refused.code, hint=refused.hint) from refused
 
     def _make_view(self, source: NamedSource) -> None:
+        """Make the view of a source, its types chosen by all lines of its files, as a run reads every one of them."""
+        self._sources.read_whole(source)
         view = self._sources.view(source, self.connection)
         if view.schema != "main" and view.schema not in self._schemas:
             self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS memory.{quote_name(view.schema)}")
