@@ -142,6 +142,8 @@ async def test_many_wait_and_are_gone_through(place: ChangesWorkspace) -> None:
             await pilot.press("right")
             await until(pilot, lambda row=row: app.dock.panel.row is not row)
         assert seen == {"one", "two"}
+        assert "● c1 one" in frame(app) or "▲ c1 one" in frame(app)
+        assert "c2 two" in frame(app)
 
 
 async def test_hostile_words_of_a_proposal_are_shown_as_text(place: ChangesWorkspace) -> None:

@@ -12,6 +12,8 @@ from datasteward.changes.model import Parameter
 from datasteward.changes.service import ChangeService
 from datasteward_tui.app import StewardApp
 from datasteward_tui.history_screen import HistoryScreen
+from datasteward_tui.key_line import KeyLine
+from datasteward_tui.queue_line import QueueLine
 from datasteward_tui.rule_screen import RuleScreen
 from datasteward_tui.sql_edit_screen import SqlEditScreen
 from tests.support.app_desks import (
@@ -306,3 +308,20 @@ async def test_the_screens_of_deciding_look_as_they_should(
         await pilot.press("down")
         await until_shown(pilot, "approved by ada (app)")
         match_snapshot(app, "history")
+
+
+async def test_the_mouse_turns_to_others_and_decides_no_sooner_than_the_keys(place: ChangesWorkspace) -> None:
+    app, service = make_desk_app(place)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await propose(service, by="one")
+        await propose(service, by="two")
+        await until_shown(pilot, "c1 one")
+        line = next(text for text in frame(app).splitlines() if "c1 one" in text)
+        await pilot.click(QueueLine, offset=(line.index("c1 one") - line.index("┃" if "┃" in line else "│") - 2, 0))
+        await until(pilot, lambda: app.dock.panel.row is not None and app.dock.panel.row.summary.handle == "c1")
+        app.dock.panel._clock = lambda: 0.0
+        await pilot.press("f2")
+        await until_shown(pilot, "a approve")
+        await pilot.click(KeyLine, offset=(1, 0))
+        await until_shown(pilot, "too soon: have a look first")
+        assert (await service.status("c1")).status == "waiting"

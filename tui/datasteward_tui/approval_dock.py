@@ -104,7 +104,7 @@ class ApprovalDock(Vertical):
                 self._is_hidden = False
             panel.needs_passphrase = waiting.needs_passphrase
             panel.display = panel.has_keys or (bool(waiting.changes) and not self._is_hidden)
-            panel.show_list(waiting.changes)
+            panel.show_list(waiting.changes, waiting.risks)
             self.post_message(self.Counted(len(waiting.changes), is_new=waiting.is_new))
         except DatastewardError as error:
             if not self._has_complained:

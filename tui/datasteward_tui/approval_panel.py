@@ -1,7 +1,7 @@
 """The inbox above the prompt: what waits for a decision, shown with its rows; keys count only inside it, and not at once."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -16,6 +16,7 @@ from datasteward_tui.change_words import describe_age
 from datasteward_tui.decisions import CLOSING, DOING, ENTER_DOES, KEYS, OTHERS, PLACEHOLDERS, Asking, Decision, Verb
 from datasteward_tui.key_line import KeyLine
 from datasteward_tui.lines_view import LinesView
+from datasteward_tui.queue_line import QueueLine
 from datasteward_tui.safe_text import show_line
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         super().__init__(id=id)
         self._clock = clock
         self._changes: Sequence[ChangeSummary] = ()
+        self._risks: Mapping[str, str] = {}
         self._current: str | None = None
         self._case: ChangeCase | None = None
         self._shown_key: tuple[str, str, str] | None = None
@@ -102,7 +104,8 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         """Whether an approver's key was made, so that approving asks for its passphrase."""
 
     def compose(self) -> ComposeResult:
-        """The preview, a line for words, the keys."""
+        """What else waits, the preview, a line for words, the keys."""
+        yield QueueLine()
         yield LinesView(lambda width, palette: empty_lines("Nothing waits.", width, palette), id="change-lines")
         yield Input(id="change-comment", compact=True)
         yield KeyLine(owner=self, id="change-keys")
@@ -135,9 +138,9 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         """Show this change as soon as it is in the list."""
         self._current, self._shown_key = change, None
 
-    def show_list(self, changes: "Sequence[ChangeSummary]") -> None:
-        """These changes can be gone through; the current one stays if it is among them."""
-        self._changes = changes
+    def show_list(self, changes: "Sequence[ChangeSummary]", risks: Mapping[str, str]) -> None:
+        """These changes can be gone through; the current one stays if it is among them. Risk levels are by digest."""
+        self._changes, self._risks = changes, risks
         handles = [c.handle for c in changes]
         if self._current not in handles:
             self._current = handles[0] if handles else None
@@ -148,6 +151,7 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         elif summary is None and self._shown_key is not None:
             self._case, self._shown_key = None, None
             self.view.set_source(lambda width, palette: empty_lines("Nothing waits.", width, palette))
+        self.query_one(QueueLine).show(changes, risks, self._current)
         self._show_titles()
         self.fit()
 
@@ -172,7 +176,9 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
 
     def fit(self) -> None:
         """As high as the content, within the share of the terminal that is the panel's."""
-        extra = 2 + (self.query_one("#change-keys", KeyLine).size.height or 1) * self.has_keys
+        extra = (
+            2 + (len(self._changes) > 1) + (self.query_one("#change-keys", KeyLine).size.height or 1) * self.has_keys
+        )
         share = SHARE_IN_HAND if self.has_keys else SHARE_ASIDE
         most = max(8, int(self.app.size.height * share))
         self.styles.height = max(6, min(most, self.view.line_count + extra + (self._asking is not None)))
@@ -321,7 +327,13 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         if self._current in handles and len(handles) > 1:
             self._told = ""
             self.turn_to(handles[(handles.index(self._current) + step) % len(handles)])
-            self.show_list(self._changes)
+            self.show_list(self._changes, self._risks)
+
+    def on_queue_line_chosen(self, message: QueueLine.Chosen) -> None:
+        """Another change was clicked."""
+        message.stop()
+        self.turn_to(message.change)
+        self.show_list(self._changes, self._risks)
 
     def action_scroll_lines(self, lines: int) -> None:
         """Scroll the preview."""

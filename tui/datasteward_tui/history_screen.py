@@ -24,6 +24,8 @@ from datasteward_tui.status_bar import KeyHint
 if TYPE_CHECKING:
     from datasteward.changes.store import ChangeSummary
 
+WITH_WHO = 64
+"""From this width on a row tells who asked."""
 SIGNS = {
     "waiting": "⚑",
     "applied": "✓",
@@ -158,6 +160,8 @@ def _draw_row(summary: "ChangeSummary", width: int, palette: Palette) -> Text:
     text = Text.assemble(
         (f"{sign} ", style), (f"{summary.handle:<5}", palette.strong), (f"{fit_cells(state, 14):<15}", style)
     )
+    if width >= WITH_WHO:
+        text.append(f"{fit_cells(show_line(summary.requested_by, 80), 17):<18}", palette.muted)
     room = width - text.cell_len - 8
     title = fit_cells(show_line(summary.title, 300), room)
     text.append(title)

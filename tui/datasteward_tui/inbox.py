@@ -1,7 +1,7 @@
 """Keeps the approval panel in step with the workspace's proposals, and carries the person's decisions out."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,9 +28,11 @@ HISTORY_LENGTH = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """What waits now, which of it was not there at the last look, and whether approving takes a passphrase."""
+    """What waits now, whether some of it was not there at the last look, and whether approving takes a passphrase."""
 
     changes: "tuple[ChangeSummary, ...]"
+    risks: Mapping[str, str]
+    """Levels by digest."""
     is_new: bool
     needs_passphrase: bool
 
@@ -46,6 +48,7 @@ class Inbox:
     waiting: "tuple[ChangeSummary, ...]" = ()
     _known: frozenset[tuple[str, str]] = field(default_factory=frozenset)
     _undo_queue: list[str] = field(default_factory=list)
+    _risks: dict[str, str] = field(default_factory=dict)
 
     async def look(self) -> Waiting:
         """Read what waits; raises `DatastewardError` when the desk is out of reach."""
@@ -55,8 +58,11 @@ class Inbox:
         is_new = bool(keys - self._known)
         self._known = keys
         self.waiting = found
+        for change in found:
+            if change.digest not in self._risks:
+                self._risks[change.digest] = (await desk.show(change.handle)).proposal.preview.risk.level
         needs = await asyncio.to_thread(desk.needs_signature)
-        return Waiting(changes=found, is_new=is_new, needs_passphrase=needs)
+        return Waiting(changes=found, risks=self._risks, is_new=is_new, needs_passphrase=needs)
 
     async def everything(self) -> "tuple[ChangeSummary, ...]":
         """The latest changes, whatever became of them."""
