@@ -8,14 +8,18 @@ from datasteward.changes.contract_writing import ContractInspector
 from datasteward.changes.from_gate import inspect_report
 from datasteward.changes.host import SubprocessWriter
 from datasteward.changes.jobs import WriterPlace
+from datasteward.changes.lineage_hooks import LineageHooks
 from datasteward.changes.model import SourceView
 from datasteward.changes.ports import Inspected
 from datasteward.changes.service import ChangeService
 from datasteward.engine.engine import make_worker_settings
 from datasteward.engine.gate import AttachedCatalog, FileRules, Gate, NamedSource
 from datasteward.engine.lockdown import open_reader
+from datasteward.engine.results import ResultStore
 from datasteward.engine.sources import Sources
 from datasteward.journal import Journal
+from datasteward.lineage.dependents import workspace_dependents
+from datasteward.lineage.recording import WorkspaceLineage
 from datasteward.pipelines.change_ports import PipelineInspector, PipelineWriter
 from datasteward.settings import Settings
 from datasteward.state import StateDatabase
@@ -29,6 +33,7 @@ async def open_changes(scope: Scope) -> AsyncIterator[ChangeService]:
     workspace, settings = scope.workspace, scope.settings
     workspace.make_state_folder()
     state, journal = StateDatabase(workspace.state_path), Journal(workspace.journal_folder)
+    results = ResultStore(state, workspace.results_folder, settings.results)
     try:
         yield ChangeService(
             state=state,
@@ -39,6 +44,7 @@ async def open_changes(scope: Scope) -> AsyncIterator[ChangeService]:
             ),
             place=writer_place(workspace, settings),
             policy=settings.policy,
+            hooks=LineageHooks(WorkspaceLineage(state), workspace_dependents(results, workspace.root)),
         )
     finally:
         journal.close()

@@ -329,6 +329,10 @@ async def test_a_check_that_would_newly_fail_is_named(rich: ChangesWorkspace) ->
     assert [c.name for c in report.preview.checks] == ["v is small"]
     assert report.preview.downstream == ("seen.v",)
     assert not service.can_elicit(report)
+    rich.run("INSERT INTO keyed VALUES (5000, 5, 'new')")
+    moved = await service.approve(report.change, digest=report.digest, by="ada", channel="terminal")
+    assert moved.preview_now is not None
+    assert [c.name for c in moved.preview_now.checks] == ["v is small"]
 
 
 async def test_a_macro_of_the_users_named_hash_fools_nobody(rich: ChangesWorkspace) -> None:

@@ -19,6 +19,7 @@ from datasteward.changes.jobs import (
     Applied,
     ApplyJob,
     Body,
+    CheckQuery,
     Failed,
     Moved,
     NotApplied,
@@ -27,7 +28,7 @@ from datasteward.changes.jobs import (
 )
 from datasteward.changes.model import ChangeStatus, Proposal
 from datasteward.changes.policy import PolicySettings
-from datasteward.changes.ports import WriterHost
+from datasteward.changes.ports import Hooks, WriterHost
 from datasteward.changes.signatures import refuse_unsigned
 from datasteward.changes.store import ChangeRow, ChangeStore
 from datasteward.changes.threads import in_thread
@@ -48,6 +49,7 @@ class Applying:
     history: JournalWriter
     writer: WriterHost
     place: WriterPlace
+    hooks: Hooks
     policy: Callable[[], PolicySettings]
     timeout_seconds: float
 
@@ -70,9 +72,10 @@ class Applying:
                 row = await in_thread(lambda: self.store.get(number))
             if row.summary.status != "approved":
                 return None
+            checks = await self.hooks.checks_for(row.proposal.statements)
             attempt = await in_thread(lambda: self._claim(number))
             crash_point("apply.after_claim")
-            return await self._run(number, row, attempt)
+            return await self._run(number, row, attempt, checks)
         finally:
             release_apply_lock(lock)
             await in_thread(self.history.flush)
@@ -134,7 +137,7 @@ class Applying:
         assert approval is not None
         refuse_unsigned(connection, self.state_folder, self.policy(), approval)
 
-    async def _run(self, number: int, row: ChangeRow, attempt: str) -> Moved | None:
+    async def _run(self, number: int, row: ChangeRow, attempt: str, checks: tuple[CheckQuery, ...]) -> Moved | None:
         job = ApplyJob(
             place=self.place,
             body=body_of(row.proposal, await in_thread(lambda: self._record_path(row))),
@@ -146,6 +149,7 @@ class Applying:
             stamp=row.proposal.stamp,
             files=row.proposal.preview.files,
             staging_name=row.staging,
+            checks=checks,
         )
         crash_point("apply.before_writer")
         try:

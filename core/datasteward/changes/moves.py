@@ -103,7 +103,7 @@ class Moves:
         self._move(
             number,
             ("applying", "unknown"),
-            "status = 'applied', applied = ?, applied_at = ?, attempt = NULL",
+            "status = 'applied', applied = ?, applied_at = ?, attempt = NULL, message = ''",
             (applied.model_dump_json(), self.now),
             attempt=attempt,
         )

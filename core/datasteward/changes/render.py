@@ -129,7 +129,7 @@ def render_change(row: ChangeRow) -> str:
     lines += [make_safe(s.sql) for s in proposal.statements]
     lines += [f"  {p.name} = {make_safe(repr(p.value))}" for p in proposal.parameters]
     lines += ["", render_preview(proposal.preview)]
-    if row.earlier_preview is not None:
+    if row.earlier_preview is not None and summary.status == "waiting":
         lines += ["", *_difference_lines(row.earlier_preview, proposal.preview)]
     lines += ["", f"policy: {row.verdict}", f"digest: {show_digest(summary.digest)}"]
     return "\n".join(lines)
@@ -166,7 +166,7 @@ def render_report(report: ChangeReport, *, with_rows: bool = True) -> str:
         lines += _difference_lines(report.preview, report.preview_now)
     else:
         lines.append(render_preview(report.preview, with_rows=with_rows))
-    if report.earlier_preview is not None:
+    if report.earlier_preview is not None and report.status == "waiting":
         lines += _difference_lines(report.earlier_preview, report.preview)
     if report.status == "waiting":
         lines.append(f"Nothing is changed yet. Ask change_status for {report.change}; a person decides.")

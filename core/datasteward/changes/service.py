@@ -74,6 +74,7 @@ class ChangeService:
             history=self._history,
             writer=writer,
             place=place,
+            hooks=self._hooks,
             policy=lambda: self.policy,
             timeout_seconds=timeout_seconds,
         )
