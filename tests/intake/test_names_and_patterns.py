@@ -72,6 +72,14 @@ def test_types_that_differ_between_files_become_one_that_holds_all_values(sessio
     assert any("differing types, read as VARCHAR" in n for n in found.notes)
 
 
+def test_more_files_than_can_be_looked_at_are_read_as_text_and_told(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "many").mkdir()
+    for n in range(501):
+        (tmp_path / "many" / f"{n:03d}.csv").write_text(f"code,day\n00{n},01/02/2020\n")
+    found = ask(session, "SELECT code, day FROM 'many/*.csv' ORDER BY code LIMIT 1")
+    assert found.rows == [("000", "01/02/2020")] and any("501 files are too many" in n for n in found.notes)
+
+
 def test_the_quarantine_of_a_pattern_names_the_file_of_each_line(session: Session, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.ndjson").write_text('{"id": 1}\n{"id": 2}\n{"id": \n{"id": 3}\n')

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,8 +125,6 @@ class SourcePlans:
         return self._settings.cache_folder / f"{hashlib.sha256(version.encode()).hexdigest()[:24]}.whole"
 
     def _plan_one(self, source: NamedSource, stamp: _Stamp, connection: duckdb.DuckDBPyConnection) -> "ReadPlan":
-        from dataclasses import replace
-
         from datasteward.intake.plan import read_plan
 
         intake = self._inspect(stamp, part_of(source))
@@ -183,16 +181,21 @@ def _plan_very_many(source: NamedSource, paths: Sequence[Path], kinds: set[str])
     from datasteward.intake.model import ReadPlan
     from datasteward.intake.sql_text import quote_paths
 
-    reader = {"csv": "read_csv", "json": "read_json"}.get(kinds.pop()) if len(kinds) == 1 else None
+    readers = {
+        "csv": ("read_csv", "all_varchar = true"),
+        "json": ("read_json", "dateformat = '%Y-%m-%d', timestampformat = 'iso'"),
+    }
+    reader = readers.get(kinds.pop()) if len(kinds) == 1 else None
     if reader is None:
         raise ToolError(
             f"'{source.shown}' stands for {len(paths):,} files of several kinds; at most {_MOST_READ_ONE_BY_ONE} are read.",
             code="too_large",
             hint="Narrow the pattern to one kind of file.",
         )
+    name, options = reader
     told = (
-        f"{len(paths):,} files are too many to look at one by one; DuckDB's own reader takes them as it finds the first"
-        " ones written, and stops at a line that does not fit."
+        f"{len(paths):,} files are too many to look at one by one; DuckDB's own reader takes them as it finds them"
+        f" written{', every column as text' if name == 'read_csv' else ''}, and stops at a line that does not fit."
     )
-    sql = f"{reader}({quote_paths(paths)}, hive_partitioning = true, union_by_name = true)"
+    sql = f"{name}({quote_paths(paths)}, hive_partitioning = true, union_by_name = true, {options})"
     return ReadPlan(kind="direct", table_sql=sql, files=tuple(paths), told=(told,))

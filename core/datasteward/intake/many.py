@@ -1,4 +1,4 @@
-"""Many files as one table: a list, a glob, or a folder of hive partitions."""
+"""Many files as one table: those of a pattern, or of a folder of hive partitions."""
 
 import re
 from collections import defaultdict
@@ -8,43 +8,17 @@ from urllib.parse import unquote
 
 import duckdb
 
-from datasteward.errors import ToolError
 from datasteward.intake.model import BadRowLimit, Intake, Quarantine, ReadPlan, ReasonCount, SourceColumn
 from datasteward.intake.plan import read_plan
 from datasteward.intake.schemas import FileColumns, parquet_columns
 from datasteward.intake.sql_text import quote_name, quote_paths, quote_text
 
-MOST_FILES = 10_000
 _INTEGER = re.compile(r"__HIVE_DEFAULT_PARTITION__|0|-?[1-9][0-9]{0,17}")
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _PARTITION = re.compile(r"(?P<key>[A-Za-z_][\w ]*)=(?P<value>[^/\\]*)")
 _NUMBER_TYPE = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*")
 _NESTED_TYPE = re.compile(r"STRUCT|MAP|UNION|JSON|\]")
 _MOST_TOLD = 12
-
-
-def list_files(pattern: Path) -> tuple[Path, ...]:
-    """The files of a folder (at any depth, hidden ones left out) or of a glob pattern, sorted.
-
-    Raises `ToolError` when there is none, or more than 10,000.
-    """
-    if pattern.is_dir():
-        found = sorted(
-            p
-            for p in pattern.rglob("*")
-            if p.is_file() and not any(x.startswith((".", "_")) for x in p.relative_to(pattern).parts)
-        )
-    else:
-        parts = pattern.parts
-        at = next((i for i, part in enumerate(parts) if any(c in part for c in "*?[")), len(parts) - 1)
-        found = sorted(p for p in Path(*parts[:at]).glob(str(Path(*parts[at:]))) if p.is_file())
-    if not found:
-        raise ToolError(f"No file matches {pattern}.", code="not_found")
-    if len(found) > MOST_FILES:
-        raise ToolError(
-            f"{pattern} matches {len(found):,} files; at most {MOST_FILES:,} can be read as one.", code="too_large"
-        )
-    return tuple(found)
 
 
 def read_many(
