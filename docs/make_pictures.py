@@ -23,6 +23,8 @@ from datasteward_tui.plan_screen import PlanScreen
 PICTURES = Path(__file__).parent / "pictures"
 IN_README = ("approval-normal",)
 """Pictures that are shown where fonts of an SVG are not at hand, so also written as PNG."""
+IN_LIGHT = ("chat", "approval", "lineage")
+"""Screens that are shown on a light ground, too."""
 WAIT_SECONDS = 60.0
 SIZES = {"small": (80, 24), "normal": (120, 40), "wide": (200, 50)}
 Shutter = Callable[[str, str, float], None]
@@ -79,7 +81,7 @@ def save(svg: str, name: str) -> None:
 
 async def talk(pilot: Pilot[None], app: StewardApp, shoot: Shutter) -> None:
     """Question, answer, rows."""
-    await until(pilot, lambda: bool(app.catalog.datasets))
+    await until(pilot, lambda: is_shown(app, "/profile customers"))
     shoot("welcome", "A folder is a workspace", 2)
     app.prompt.put("which open orders should worry me?")
     await pilot.pause()
@@ -111,7 +113,7 @@ async def look_around(pilot: Pilot[None], app: StewardApp, shoot: Shutter) -> No
     await pilot.pause()
     shoot("schema", "Columns and types", 2)
     await pilot.press("f4")
-    await until(pilot, lambda: is_shown(app, "Tables"))
+    await until(pilot, lambda: is_shown(app, "marts.by_day"))
     shoot("catalog", "The catalog", 2)
     await pilot.press("escape")
 
@@ -186,7 +188,7 @@ async def show_screens(size: str, theme: str) -> None:
         app = make_app(make_shop(Path(folder) / "shop"))
 
         def shoot(name: str, words: str, seconds: float) -> None:
-            if name:
+            if name and (theme == "steward" or name in IN_LIGHT):
                 save(take_picture(app), f"{name}-{mark}")
 
         async with app.run_test(size=SIZES[size]) as pilot:

@@ -131,6 +131,23 @@ async def test_a_click_folds_a_call_and_opens_its_result(folder: Path) -> None:
         await until_shown(pilot, "r1 · 400 rows")
 
 
+async def test_keys_for_what_is_below_do_nothing_while_a_screen_is_over_it(folder: Path) -> None:
+    app = make_app(folder)
+    async with app.run_test(size=(150, 40)) as pilot:
+        await type_line(pilot, QUERIES[0])
+        await until(pilot, has_result(app, "r1"))
+        await type_line(pilot, "/open r1")
+        await until_shown(pilot, "r1 · 400 rows")
+        await until(pilot, lambda: app.pane.grid is not None and app.pane.grid.has_focus)
+        await pilot.press("enter")
+        await until_shown(pilot, "id · BIGINT · row 1")
+        await pilot.press("f3", "f4", "f5", "f6", "ctrl+r", "x")
+        assert app.pane.is_shown and app.pane.size.width < 80 and not app.prompt.text
+        await pilot.press("escape")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+        assert app.pane.grid is not None and app.pane.grid.has_focus
+
+
 async def test_hostile_names_and_values_stay_text_in_every_view(folder: Path) -> None:
     with duckdb.connect() as connection:
         connection.execute(f"CREATE TABLE t AS SELECT ? AS \"{EVIL}\", repeat('y', 1000000) AS b", [EVIL])

@@ -27,6 +27,11 @@ from datasteward_tui.session_actions import SessionActions
 from datasteward_tui.status_bar import StatusBar
 from datasteward_tui.transcript import Transcript
 
+BELOW = frozenset(
+    {"approvals", "pane", "catalog", "widen", "switch", "mode", "history", "fold_calls", "transcript", "runs"}
+)
+"""What keys do to the conversation, the pane and the prompt."""
+
 
 class StewardApp(PromptActions, PaneActions, SessionActions):
     """The whole app: what is on the screen, and what concerns all of it."""
@@ -76,6 +81,12 @@ class StewardApp(PromptActions, PaneActions, SessionActions):
     def _show_title(self) -> None:
         name = self.workspace.root.name or "/"
         self.title = f"Datasteward · {name}"
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While a screen stands over the app, its keys do nothing to what is below."""
+        if len(self.screen_stack) > 1 and action in BELOW:
+            return False
+        return super().check_action(action, parameters)
 
     def _keep_theme(self, theme: Theme) -> None:
         keep_preferences(self.providers.preferences_path, Preferences(theme=theme.name))
