@@ -2,15 +2,19 @@
 
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from datasteward.errors import ToolError
+from datasteward.pipelines.plan_model import Plan
 from datasteward.pipelines.problems import PipelineFault
+from datasteward.pipelines.run_book import RunBook, RunReporter
 from datasteward.pipelines.run_model import RunOutcome
 from datasteward.pipelines.statement import KIND, PYTHON_KIND, SPARK_KIND, find_kind
 from tests.support.pipeline_workspace import PipelineWorkspace, statuses
+from tests.support.steward_process import run_steward
 
 ORDERS = "SELECT * FROM 'data/orders.csv'"
 CSV = "id,customer,day,amount\n1,ann,2026-01-01,10.50\n2,bob,2026-01-02,20.25\n3,ann,2026-01-02,5.00\n4,cy,2026-01-03,-1.00\n"
@@ -19,7 +23,11 @@ TOTALS = "SELECT customer, count(*) AS orders, sum(id) AS ids, avg(amount) AS me
 
 @pytest.fixture
 def shop(tmp_path: Path, spark_address: str) -> PipelineWorkspace:
-    workspace = PipelineWorkspace(tmp_path)
+    return make_shop(tmp_path, spark_address)
+
+
+def make_shop(root: Path, spark_address: str) -> PipelineWorkspace:
+    workspace = PipelineWorkspace(root)
     connection = f"connections: {{lake: {{kind: spark, url: 'sc://{spark_address}'}}}}\n"
     workspace.write({"pipeline.yaml": connection, "data/orders.csv": CSV, "staging/orders.sql": ORDERS})
     return workspace
@@ -38,24 +46,99 @@ def leftovers(workspace: PipelineWorkspace) -> list[str]:
     return [p.name for p in folder.iterdir() if p.is_dir()] if folder.is_dir() else []
 
 
-def test_an_asset_on_spark_is_published_as_duckdb_would_publish_it(shop: PipelineWorkspace) -> None:
-    shop.write({"marts/here.sql": TOTALS, "marts/there.sql": on_spark(TOTALS)})
+ODD = (
+    "CREATE TABLE odd AS SELECT 1::HUGEINT AS h, 255::UTINYINT AS u, 18446744073709551615::UBIGINT AS ub,"
+    " '3f2504e0-4f89-41d3-9a0c-0305e82c3301'::UUID AS id, 'a'::ENUM('a', 'b') AS e,"
+    " TIMESTAMPTZ '2026-01-01 12:00:00+02' AS tz, 'ab'::BLOB AS blob"
+)
+IDS = "SELECT customer, concat_ws(',', sort_array(collect_list(CAST(id AS STRING)))) AS ids FROM staging.orders GROUP BY 1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """A pipeline, what its plan said, and what became of it."""
+
+    shop: PipelineWorkspace
+    plan: Plan
+    outcome: RunOutcome
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory, spark_address: str) -> Ran:
+    shop = make_shop(tmp_path_factory.mktemp("ran"), spark_address)
+    shop.execute(ODD)
+    shop.write(
+        {
+            "marts/here.sql": TOTALS,
+            "marts/there.sql": on_spark(TOTALS),
+            "marts/good.sql": on_spark(
+                "SELECT id, amount FROM staging.orders", "checks: [{expect: amount > 0, on_fail: quarantine}]"
+            ),
+            "marts/native.sql": on_spark(IDS, "dialect: spark", "columns: {customer: VARCHAR, ids: VARCHAR}"),
+            "marts/none.sql": on_spark("SELECT id, customer FROM staging.orders WHERE id > 99"),
+            "marts/same.sql": on_spark("SELECT * FROM odd"),
+        }
+    )
     plan = shop.plan()
-    assert "marts.there (table on Spark at sc://127.0.0.1:" in plan.to_text()
-    assert set(statuses(shop.run(plan)).values()) == {"published"}
+    return Ran(shop=shop, plan=plan, outcome=shop.run(plan))
+
+
+def test_an_asset_on_spark_is_published_as_duckdb_would_publish_it(ran: Ran) -> None:
+    shop = ran.shop
+    assert "marts.there (table on Spark at sc://127.0.0.1:" in ran.plan.to_text(20_000)
+    assert set(statuses(ran.outcome).values()) == {"published"}
     assert shop.rows("FROM marts.here ORDER BY ALL") == shop.rows("FROM marts.there ORDER BY ALL")
     assert shop.rows("DESCRIBE marts.here") == shop.rows("DESCRIBE marts.there")
     assert not shop.plan().running
     assert leftovers(shop) == []
 
 
-def test_bad_rows_from_spark_go_to_quarantine(shop: PipelineWorkspace) -> None:
-    check = "checks: [{expect: amount > 0, on_fail: quarantine}]"
-    shop.write({"marts/good.sql": on_spark("SELECT id, amount FROM staging.orders", check)})
-    outcome = shop.run()
-    assert [s.quarantined for s in outcome.steps if s.name == "marts.good"] == [1]
-    assert shop.rows("SELECT count(*) FROM marts.good") == [(3,)]
-    assert shop.rows("SELECT id FROM quarantine.marts__good") == [(4,)]
+def test_bad_rows_from_spark_go_to_quarantine(ran: Ran) -> None:
+    assert [s.quarantined for s in ran.outcome.steps if s.name == "marts.good"] == [1]
+    assert ran.shop.rows("SELECT count(*) FROM marts.good") == [(3,)]
+    assert ran.shop.rows("SELECT id FROM quarantine.marts__good") == [(4,)]
+
+
+def test_sparks_own_sql_runs_after_what_it_reads(ran: Ran) -> None:
+    names = [s.name for s in ran.plan.running]
+    assert names.index("staging.orders") < names.index("marts.native")
+    assert ran.shop.rows("SELECT ids FROM marts.native WHERE customer = 'ann'") == [("1,3",)]
+
+
+def test_an_empty_result_of_spark_is_an_empty_table(ran: Ran) -> None:
+    assert ran.shop.rows("SELECT count(*) FROM marts.none") == [(0,)]
+    assert [r[:2] for r in ran.shop.rows("DESCRIBE marts.none")] == [("id", "BIGINT"), ("customer", "VARCHAR")]
+
+
+def test_types_that_parquet_lacks_cross_and_come_back(ran: Ran) -> None:
+    both = "h, u, ub, id, e, tz::VARCHAR, blob"
+    assert ran.shop.rows(f"SELECT {both} FROM marts.same") == ran.shop.rows(f"SELECT {both} FROM odd")
+    assert ran.shop.rows("DESCRIBE marts.same") == ran.shop.rows("DESCRIBE odd")
+
+
+def test_the_time_that_spark_took_is_told_as_the_steps(ran: Ran) -> None:
+    seconds = {s.name: s.seconds for s in ran.outcome.steps}
+    assert max(seconds.values()) > 0.2
+    assert seconds["marts.here"] < max(seconds.values())
+
+
+def test_how_far_spark_is_stands_in_the_record_of_a_run(ran: Ran) -> None:
+    book = RunBook(ran.shop.root / "book")
+    reporter = RunReporter(book, "c1", ran.plan)
+    reporter.tell("step", {"key": "marts.there", "name": "marts.there", "status": "running"})
+    reporter.tell("progress", {"notes": {"marts.there": "1 of 2 Spark tasks"}})
+    found = book.read_run("c1")
+    assert found is not None
+    assert found.running == ("marts.there (1 of 2 Spark tasks)",)
+
+
+def test_parity_on_the_command_line_ends_well_when_all_is_equal(ran: Ran) -> None:
+    told = run_steward(ran.shop.root, "pipeline", "parity", "shop", "-s", "marts.there", "-s", "marts.native")
+    assert told.code == 0, told.words
+    assert "equal marts.there: 3 rows in DuckDB" in told.out
+    assert "skipped marts.native" in told.out
+    told = run_steward(ran.shop.root, "pipeline", "parity", "shop", "-s", "marts.absent")
+    assert told.code != 0
 
 
 def test_a_failing_check_leaves_the_published_rows_of_spark_as_they_were(shop: PipelineWorkspace) -> None:
@@ -99,15 +182,6 @@ def test_new_files_are_appended_through_spark(shop: PipelineWorkspace) -> None:
     assert shop.rows("SELECT x FROM marts.all ORDER BY x") == [(1,), (2,), (3,)]
 
 
-def test_sparks_own_sql_runs_and_is_ordered_after_what_it_reads(shop: PipelineWorkspace) -> None:
-    native = "SELECT customer, concat_ws(',', sort_array(collect_list(CAST(id AS STRING)))) AS ids FROM staging.orders GROUP BY customer"
-    header = ("dialect: spark", "columns: {customer: VARCHAR, ids: VARCHAR}")
-    shop.write({"marts/native.sql": on_spark(native, *header)})
-    assert [s.name for s in shop.plan().running] == ["staging.orders", "marts.native"]
-    assert set(statuses(shop.run()).values()) == {"published"}
-    assert shop.rows("SELECT ids FROM marts.native WHERE customer = 'ann'") == [("1,3",)]
-
-
 def test_the_engine_may_stand_among_the_defaults(shop: PipelineWorkspace) -> None:
     text = (shop.folder / "pipeline.yaml").read_text()
     view = "/* @asset\nmaterialize: view\n@end */\nSELECT count(*) AS n FROM marts.totals"
@@ -120,26 +194,6 @@ def test_the_engine_may_stand_among_the_defaults(shop: PipelineWorkspace) -> Non
         "marts.seen": False,
     }
     assert set(statuses(shop.run()).values()) == {"published"}
-
-
-def test_an_empty_result_of_spark_empties_the_table(shop: PipelineWorkspace) -> None:
-    shop.write({"marts/none.sql": on_spark("SELECT id, customer FROM staging.orders WHERE id > 99")})
-    assert set(statuses(shop.run()).values()) == {"published"}
-    assert shop.rows("SELECT count(*) FROM marts.none") == [(0,)]
-    assert [r[:2] for r in shop.rows("DESCRIBE marts.none")] == [("id", "BIGINT"), ("customer", "VARCHAR")]
-
-
-def test_types_that_parquet_lacks_cross_and_come_back(shop: PipelineWorkspace) -> None:
-    shop.execute(
-        "CREATE TABLE odd AS SELECT 1::HUGEINT AS h, 255::UTINYINT AS u, 18446744073709551615::UBIGINT AS ub,"
-        " '3f2504e0-4f89-41d3-9a0c-0305e82c3301'::UUID AS id, 'a'::ENUM('a', 'b') AS e,"
-        " TIMESTAMPTZ '2026-01-01 12:00:00+02' AS tz, 'ab'::BLOB AS blob"
-    )
-    shop.write({"marts/same.sql": on_spark("SELECT * FROM odd")})
-    assert statuses(shop.run(shop.plan(["marts.same"])))["marts.same"] == "published"
-    both = "h, u, ub, id, e, tz::VARCHAR, blob"
-    assert shop.rows(f"SELECT {both} FROM marts.same") == shop.rows(f"SELECT {both} FROM odd")
-    assert shop.rows("DESCRIBE marts.same") == shop.rows("DESCRIBE odd")
 
 
 def test_a_column_that_cannot_cross_is_named_when_the_plan_is_made(shop: PipelineWorkspace) -> None:
@@ -312,14 +366,6 @@ def test_faults_keep_their_hint(shop: PipelineWorkspace) -> None:
         shop.write({"marts/bad.sql": on_spark("SELECT ln(id) AS x FROM staging.orders")})
         shop.plan()
     assert "dialect: spark" in refused.value.message
-
-
-def test_the_time_that_spark_took_is_told_as_the_steps(shop: PipelineWorkspace) -> None:
-    shop.write({"marts/totals.sql": on_spark(TOTALS)})
-    outcome = shop.run()
-    seconds = {s.name: s.seconds for s in outcome.steps}
-    assert seconds["marts.totals"] > 0.2
-    assert seconds["staging.orders"] < seconds["marts.totals"]
 
 
 @pytest.mark.parametrize(
