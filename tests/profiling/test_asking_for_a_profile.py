@@ -112,3 +112,17 @@ def test_messy_partitions_are_one_dataset_to_queries_and_profiles(tmp_path: Path
             answer = ask(client, "run_query", sql="SELECT sum(id) AS s, count(*) FILTER (year = 2024) AS n FROM shops")
         assert "21" in answer["content"][0]["text"] and "2 files are read as one table" in answer["content"][0]["text"]
         assert {c["name"] for c in profiled(folder, "shops")["columns"]} == {"id", "name", "year"}
+
+
+def test_a_converted_file_tells_its_own_format(tmp_path: Path) -> None:
+    with owned_workspace(tmp_path) as folder:
+        (folder / "data" / "mixed.csv").write_text("A title\n\nid;price\n" + "".join(f"{n};{n},5\n" for n in range(30)))
+        assert profiled(folder, "mixed")["format"] == "delimited"
+
+
+def test_a_contract_allows_no_values_that_are_other_spellings(tmp_path: Path) -> None:
+    with owned_workspace(tmp_path) as folder:
+        rows = (f"{n},{('paid', 'Paid', 'open')[n % 3]},{('a', 'b')[n % 2]}\n" for n in range(90))
+        (folder / "data" / "bills.csv").write_text("id,status,kind\n" + "".join(rows))
+        contract = steward(folder, "profile", "bills", "--contract").stdout
+        assert contract.count("invalidValues") == 1 and "Paid" not in contract

@@ -13,6 +13,9 @@ _LOGICAL = {
 }  # fmt: skip
 _FORMATS = {"email": "email", "UUID": "uuid", "URL": "uri", "IP address": "ipv4"}
 _MOST_ALLOWED = 20
+_UNCLEAR_VALUES = frozenset(
+    {"case_variants", "misspelling", "null_spelling", "padding", "broken_dependency", "mixed_types"}
+)
 
 
 def draft_contract(profile: Profile, *, version: str = "0.1.0") -> str:
@@ -38,9 +41,10 @@ def draft_contract(profile: Profile, *, version: str = "0.1.0") -> str:
 
 def _table(profile: Profile, name: str) -> dict[str, Any]:
     keys = _primary_key(profile)
+    unclear = {f.column for f in profile.findings if f.code in _UNCLEAR_VALUES}
     table: dict[str, Any] = {
         "name": name, "physicalName": profile.name, "logicalType": "object", "physicalType": "table",
-        "properties": [_property(c, keys) for c in profile.columns],
+        "properties": [_property(c, keys, spelt_alike=c.name not in unclear) for c in profile.columns],
     }  # fmt: skip
     if profile.grain:
         table["dataGranularityDescription"] = profile.grain
@@ -61,7 +65,7 @@ def _primary_key(profile: Profile) -> tuple[str, ...]:
     return profile.structure.composite_keys[0] if profile.structure.composite_keys else ()
 
 
-def _property(column: ColumnProfile, keys: tuple[str, ...]) -> dict[str, Any]:
+def _property(column: ColumnProfile, keys: tuple[str, ...], *, spelt_alike: bool) -> dict[str, Any]:
     logical = "array" if column.type.endswith("[]") else _LOGICAL[column.family]
     found: dict[str, Any] = {"name": column.name, "logicalType": logical, "physicalType": column.type}
     if column.rows and column.nulls == 0:
@@ -78,7 +82,7 @@ def _property(column: ColumnProfile, keys: tuple[str, ...]) -> dict[str, Any]:
         found["tags"] = [column.meaning.kind.replace(" ", "-")]
     if options := _options(column):
         found["logicalTypeOptions"] = options
-    if quality := _quality(column):
+    if quality := _quality(column, spelt_alike=spelt_alike):
         found["quality"] = quality
     return found
 
@@ -100,7 +104,8 @@ def _options(column: ColumnProfile) -> dict[str, Any]:
     return {"minimum": 0}
 
 
-def _quality(column: ColumnProfile) -> list[dict[str, Any]]:
+def _quality(column: ColumnProfile, *, spelt_alike: bool) -> list[dict[str, Any]]:
+    """Allowed values, unless some are but other spellings, and a ceiling of nulls."""
     found: list[dict[str, Any]] = []
     is_short_list = (
         column.family == "text"
@@ -108,7 +113,7 @@ def _quality(column: ColumnProfile) -> list[dict[str, Any]]:
         and 0 < column.distinct <= _MOST_ALLOWED
         and len(column.top) == column.distinct
     )
-    if is_short_list and not column.is_sensitive and column.rows >= 10 * column.distinct:
+    if is_short_list and spelt_alike and not column.is_sensitive and column.rows >= 10 * column.distinct:
         values = sorted(t.value for t in column.top)
         found.append(
             {

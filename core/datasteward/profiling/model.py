@@ -25,6 +25,8 @@ class ProfileSource:
     quarantine_sql: str | None = None
     text_bytes: int | None = None
     """Bytes of an uncompressed delimited file, from which its rows are estimated when it cannot be read to its end."""
+    file_format: str | None = None
+    """How the file behind it is written, where it was converted before it is read."""
     sql_name: str | None = None
     """How SQL calls the dataset, for the SQL in findings; the table expression when None."""
 

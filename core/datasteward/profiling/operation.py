@@ -114,7 +114,7 @@ def _with_file(session: "Session", plain: ProfileSource, path: str, look: Look) 
         session.close_cursor(cursor)
     return ProfileSource(
         name=plain.name, table_sql=plain.table_sql, sql_name=plain.sql_name, size_bytes=intake.size_bytes,
-        format=intake.format if plan.kind == "direct" else "table", told=tuple(dict.fromkeys((*plan.told, *plain.told))),
+        format=intake.format if plan.kind == "direct" else "table", file_format=intake.format, told=tuple(dict.fromkeys((*plan.told, *plain.told))),
         text_bytes=intake.size_bytes if intake.compression == "none" and intake.format == "delimited" else None,
         quarantine_rows=plan.quarantine.rows if plan.quarantine else 0,
         quarantine_sql=f"{plain.sql_name}.quarantine" if plan.quarantine and plain.sql_name else None,

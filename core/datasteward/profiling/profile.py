@@ -91,7 +91,7 @@ def _assemble(job: Job, looks: Looks, started: float) -> Profile:
     job.progress(1.0, "done")
     source, how = job.source, looks.sample.how
     return Profile(
-        name=source.name, rows=looks.rows, format=source.format, size_bytes=source.size_bytes,
+        name=source.name, rows=looks.rows, format=source.file_format or source.format, size_bytes=source.size_bytes,
         sampled_rows=looks.sample.rows, columns=columns, findings=findings, structure=structure,
         seconds=round(time.monotonic() - started, 3), made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         grain=_grain(structure), told=source.told, left_out=tuple(job.budget.left_out),
