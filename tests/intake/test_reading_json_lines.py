@@ -91,6 +91,12 @@ def test_values_that_do_not_stand_one_to_a_line_are_all_read(tmp_path: Path) -> 
     assert cells(plan) == [("1",), ("2",), ("3",)] and any("stream" in t for t in plan.told)
 
 
+@pytest.mark.parametrize(("end", "is_told"), [("]", False), ("]\n\n", False), (",\n", True)])
+def test_a_list_without_an_end_is_told(end: str, is_told: bool, tmp_path: Path) -> None:
+    plan = plan_of(put(tmp_path, "list.json", '[{"a": 1},\n{"a": 2}' + end))
+    assert len(cells(plan)) == 2 and any("cut short" in t for t in plan.told) == is_told
+
+
 def test_a_damaged_document_says_where_it_stops_being_json(tmp_path: Path) -> None:
     path = put(tmp_path, "doc.json", '[\n {"a": 1},\n {"a": 2,,}\n]')
     with pytest.raises(ToolError, match=r"doc\.json is not JSON from line 3, column 10 on"):

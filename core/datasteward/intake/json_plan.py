@@ -48,7 +48,7 @@ def plan_json(connection: duckdb.DuckDBPyConnection, intake: Intake, folder: Pat
         path = _as_utf8(intake, folder)
     try:
         if intake.format == "json":
-            return _plan_values(connection, intake, path, "auto")
+            return _plan_values(connection, intake, path, "auto", _tell_cut(intake, path))
         return _plan_lines(connection, intake, path, folder, limit)
     except duckdb.InterruptException:
         raise
@@ -204,6 +204,19 @@ def _are_stamps_iso(connection: duckdb.DuckDBPyConnection, arguments: str, colum
 
 def _typed(columns: Sequence[SourceColumn]) -> str:
     return "{" + ", ".join(f"{quote_text(c.name)}: {quote_text(c.type)}" for c in columns) + "}"
+
+
+def _tell_cut(intake: Intake, path: Path) -> str | None:
+    """A sentence when a list has no end, which the reader takes for complete; None for packed or closed files."""
+    if path == intake.path and intake.compression != "none":
+        return None
+    with path.open("rb") as file:
+        first = file.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
+        file.seek(max(0, path.stat().st_size - 1024))
+        last = file.read().rstrip(b" \r\n\t\x00")[-1:]
+    return (
+        "It ends without the ] that closes its list; it may be cut short." if first == b"[" and last != b"]" else None
+    )
 
 
 def _lists_of_records(columns: Sequence[SourceColumn]) -> str:
