@@ -82,6 +82,8 @@ async def settle_waiting(context: RunContext, approvals: tuple[str, ...], *, has
         if state.status in _REFUSED:
             context.denied.append(f"{proposal_id}: {state.status}")
         told.append(_tell(context, state))
+        if state.status in _REFUSED and asks_to_stop(state.comment) and not has_prompt:
+            raise _stopped()
         if state.successor is not None and state.status in _FOLLOWED:
             _follow(context, state, tool="", call_id="")
             open_changes.append(state.successor)
@@ -204,13 +206,17 @@ def _note_settled(context: RunContext, tool: str, call_id: str, proposal_id: str
     if status in _REFUSED:
         context.deny(call_id, tool, f"{proposal_id} was {status}", f"{tool}:{proposal_id}")
         if asks_to_stop(comment):
-            context.stop = RunStop("denied", "A person told the agent to stop.")
+            context.stop = _stopped()
     elif status in ("failed", "moved", "unknown"):
         context.failed_tools[tool] = status
     elif status == "applied":
         context.failed_tools.pop(tool, None)
     said = f" The person says: {comment}" if comment else ""
     return f"{proposal_id} is {status}.{said}"
+
+
+def _stopped() -> RunStop:
+    return RunStop("denied", "A person told the agent to stop.")
 
 
 def _tell(context: RunContext, state: ProposalState) -> str:

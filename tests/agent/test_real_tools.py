@@ -14,6 +14,7 @@ from tests.support.workspaces import make_workspace
 from datasteward.callers import Caller
 from datasteward.changes.policy import PolicySettings
 from datasteward.changes.service import ChangeService
+from datasteward.changes.stopping import word_stop
 from datasteward.local_calls import LocalCaller
 from datasteward.services import open_services
 from datasteward.settings import load_settings
@@ -145,6 +146,31 @@ async def test_a_real_rejection_reaches_the_model(tmp_path: Path) -> None:
     last, seen = await desk.run(*turns, resume=ended.session)
     assert last.outcome == "denied"
     assert "only for 2026" in seen.of(UserSaid)[0].message.text
+
+
+async def test_a_resumed_run_goes_on_with_what_a_person_made_of_its_change(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    turns = (PROPOSE, {"say": "It is applied."})
+    ended, _ = await desk.run(*turns, prompt="double them")
+    before = desk.total
+    await desk.service.edit("c1", UPDATE.replace("* 2", "* 3"), requested_by="tui:ada", comment="thrice")
+    waiting, _ = await desk.run(*turns, resume=ended.session)
+    assert (waiting.outcome, waiting.waiting) == ("waiting", ("c2",))
+    await desk.approve("c2")
+    last, seen = await desk.run(*turns, resume=ended.session)
+    assert (last.outcome, last.waiting) == ("done", ())
+    assert "c2: applied" in seen.of(UserSaid)[0].message.text
+    assert desk.total == before * 3  # type: ignore[operator]
+
+
+async def test_a_resumed_run_ends_at_once_when_a_person_said_stop(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    turns = (PROPOSE, {"say": "never said"})
+    ended, _ = await desk.run(*turns, prompt="double them")
+    await desk.service.reject("c1", by="ada", channel="app", comment=word_stop("wrong table"))
+    last, seen = await desk.run(*turns, resume=ended.session)
+    assert (last.outcome, last.error) == ("denied", "A person told the agent to stop.")
+    assert not seen.of(UserSaid)
 
 
 async def test_asking_for_a_state_proposes_nothing(tmp_path: Path) -> None:
