@@ -57,7 +57,6 @@ class LineageSight:
 
 def read_sight(state_path: Path, dataset: str, columns: Sequence[str] = ()) -> LineageSight:
     """What the dataset comes from and goes to; raises `ToolError` when nothing is kept of it."""
-    from datasteward.lineage.faces.layout import lay_out
     from datasteward.lineage.graph import find_starts, trace
     from datasteward.state import StateDatabase
 
@@ -69,17 +68,25 @@ def read_sight(state_path: Path, dataset: str, columns: Sequence[str] = ()) -> L
                 raise ToolError(
                     f"No lineage is kept of '{dataset}'.", code="not_found", hint="Query it, then ask again."
                 )
-            graphs = [
-                trace(connection, starts, "upstream", depth=DEPTH, include_indirect=True),
-                trace(connection, starts, "downstream", depth=DEPTH, include_indirect=True),
-            ]
-            kept = _nearest(graphs)
+            up = trace(connection, starts, "upstream", depth=DEPTH, include_indirect=True)
+            down = trace(connection, starts, "downstream", depth=DEPTH, include_indirect=True)
+            kept = _nearest([up, down])
             kinds = _read_kinds(connection, kept)
     finally:
         state.close()
-    edges = [
-        e for e in dict.fromkeys(e for g in graphs for e in g.edges) if _is_inside(e.edge.source, e.edge.target, kept)
-    ]
+    return _lay_out(starts, [up, down], kept, kinds)
+
+
+def _lay_out(
+    starts: "Sequence[ColumnRef]",
+    graphs: "Sequence[LineageGraph]",
+    kept: "Mapping[DatasetKey, None]",
+    kinds: "Mapping[DatasetKey, str]",
+) -> LineageSight:
+    from datasteward.lineage.faces.layout import lay_out
+
+    found = dict.fromkeys(e for g in graphs for e in g.edges)
+    edges = [e for e in found if _is_inside(e.edge.source, e.edge.target, kept)]
     refs = list(dict.fromkeys([*starts, *(r for e in edges for r in (e.edge.source, e.edge.target))]))
     boxes = _box_all(lay_out(refs, edges).boxes, kinds)
     number = {key: i for i, key in enumerate(boxes)}
