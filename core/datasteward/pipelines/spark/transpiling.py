@@ -97,21 +97,26 @@ def _spell_out_groups(tree: exp.Expr) -> None:
 def _use_doubles(tree: exp.Expr) -> None:
     """DuckDB's `/` and `avg` are computed in floating point whatever they are given; Spark's keep decimals."""
     for node in [*tree.find_all(exp.Div, exp.Avg)]:
-        if isinstance(node, exp.Avg):
-            node.set("this", _double(node.this))
-        else:
-            node.set("this", _double(node.this))
-            node.set("expression", _double(node.expression))
-
-
-def _double(node: exp.Expr) -> exp.Expr:
-    return exp.cast(exp.paren(node) if isinstance(node, exp.Binary) else node, "DOUBLE", copy=False)
+        _cast_operand(node, "DOUBLE")
+        if isinstance(node, exp.Div):
+            node.set("expression", _cast(node.expression, "DOUBLE"))
 
 
 def _widen_sums(tree: exp.Expr) -> None:
     for node in tree.find_all(exp.Sum):
         if family_of(node.this) == "integer":
-            node.set("this", exp.cast(node.this, _WIDE, copy=False))
+            _cast_operand(node, _WIDE)
+
+
+def _cast_operand(node: exp.Expr, kind: str) -> None:
+    if isinstance(node.this, exp.Distinct):
+        node.this.set("expressions", [_cast(e, kind) for e in node.this.expressions])
+    else:
+        node.set("this", _cast(node.this, kind))
+
+
+def _cast(node: exp.Expr, kind: str) -> exp.Expr:
+    return exp.cast(exp.paren(node) if isinstance(node, exp.Binary) else node, kind, copy=False)
 
 
 def _count_midnights(tree: exp.Expr) -> None:
@@ -136,7 +141,9 @@ def _name_columns(tree: exp.Expr, names: Sequence[str]) -> None:
     )
     if not agree:
         raise _refusal([f"its columns are {', '.join(names)} in DuckDB and would be {', '.join(found)} on Spark"])
-    first.set(
-        "expressions",
-        [exp.alias_(e.unalias(), want.lower(), quoted=True) for e, want in zip(selected, names, strict=True)],
-    )
+    renamed = {have: want.lower() for have, want in zip(found, names, strict=True) if have != want.lower()}
+    for column in tree.find_all(exp.Column):
+        if not column.table and column.name in renamed and column.parent_select in {first, None}:
+            column.set("this", exp.to_identifier(renamed[column.name], quoted=True))
+    aliased = [exp.alias_(e.unalias(), n.lower(), quoted=True) for e, n in zip(selected, names, strict=True)]
+    first.set("expressions", aliased)
