@@ -26,9 +26,12 @@ _PIPELINE_YAML = """\
 name: {name}
 # start: 2026-01-01        # where incremental assets begin
 # parallel: 2              # assets built at the same time
+# publish: all             # the whole run at its end, or nothing
 # timeout: 1h              # of a whole run
 # defaults:
 #   retry: {{times: 2, backoff: 2s}}
+# connections:
+#   erp: {{kind: database, path: data/erp.duckdb}}     # assets read erp.orders
 """
 _EXAMPLE = """\
 /* @asset
@@ -156,6 +159,20 @@ def status_command(scope: Scope, run: str | None, asset: str | None, stop: bool,
     answer = call_tool(scope, "pipeline_status", arguments)
     click.echo(json.dumps(answer.structured, ensure_ascii=False) if as_json else answer.text)
     return ExitCode.TOOL_FAILED if answer.structured["status"] in {"failed", "partly"} else ExitCode.DONE
+
+
+@pipeline.command("resume")
+@click.argument("run", required=False)
+@click.pass_obj
+def resume_command(scope: Scope, run: str | None) -> int:
+    """Take up RUN (such as c8; the newest unless told) where it was interrupted; its approval still holds."""
+    found = call_tool(scope, "pipeline_status", {"run": run} if run else {})
+    run = str(found.structured["run"])
+    if found.structured["total"]:
+        call_tool(scope, "change_status", {"change": run, "wait_seconds": 40})
+    answer = call_tool(scope, "pipeline_status", {"run": run})
+    click.echo(answer.text)
+    return ExitCode.DONE if answer.structured["status"] in {"done", "running"} else ExitCode.TOOL_FAILED
 
 
 @pipeline.command("test")

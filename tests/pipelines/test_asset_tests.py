@@ -53,6 +53,11 @@ def test_init_makes_a_pipeline_whose_own_test_passes(tmp_path: Path) -> None:
     assert "ok   staging.first: test 1" in run(tmp_path, pipeline, "test", "shop").output
 
 
+def test_taking_up_a_run_when_there_is_none_says_so(tmp_path: Path) -> None:
+    PipelineWorkspace(tmp_path)
+    assert "No run has begun yet" in run(tmp_path, pipeline, "resume").output
+
+
 def test_a_contract_is_checked_on_a_file(tmp_path: Path) -> None:
     place = PipelineWorkspace(tmp_path)
     place.write({"data/orders.csv": "k,name,net\n1,a,5\n1,zz,-1\n"})

@@ -113,7 +113,7 @@ async def test_a_run_whose_process_is_gone_is_told_as_stopped(shop: PipelineWork
     app = make_app(shop.root, has_tools=False)
     async with app.run_test(size=(120, 30)) as pilot:
         await type_line(pilot, "/runs c1")
-        await until_shown(pilot, "interrupted; approve or plan again")
+        await until_shown(pilot, "interrupted; change_status or steward")
         assert not app.runs
 
 

@@ -81,7 +81,9 @@ def present_run(
     """The run as a tool's answer."""
     steps = sorted((s for s in record.steps if s.status != "up_to_date"), key=lambda s: s.status != "failed")
     done = len(steps)
-    head = f"run {record.run} of {record.pipeline}: {record.status}, {done} of {record.total} assets"
+    counts = [(w, sum(s.status == w for s in steps)) for w in ("published", "failed", "skipped")]
+    words = ", ".join(f"{n} {w}" for w, n in counts if n) or "nothing yet"
+    head = f"run {record.run} of {record.pipeline}: {record.status}, {words}, of {record.total} assets"
     lines = [head + (f", about {record.seconds_left:.0f} s left" if record.seconds_left is not None else "")]
     if is_stopping:
         lines.append("asked to stop; what is published stays")

@@ -70,7 +70,7 @@ def describe_plan(plan: Plan) -> Measurement:
             if s.action == "view"
         ),
         downstream=plan.downstream,
-        notes=("rows of a pipeline run are estimates from its last run", *lines),
+        notes=("rows are estimates from the last run, 0 where there was none", *lines),
         is_reversible=True,
     )
     return Measurement(

@@ -77,7 +77,7 @@ class RunBook:
             return None
         record = RunRecord.model_validate_json(path.read_text("utf-8"))
         if record.status == "running" and not _is_alive(record.process_id):
-            message = "interrupted; approve or plan again to go on where it stopped"
+            message = "interrupted; change_status or steward pipeline resume goes on where it stopped"
             return record.model_copy(update={"status": "stopped", "message": message, "running": ()})
         return record
 
