@@ -35,9 +35,9 @@ FILES = {
 
 
 class HeldRun:
-    """A real run in a thread, told in the run book, that waits before it tells of an asset until it is let on."""
+    """A real run in a thread, told in the run book, that waits before it tells of one more asset until it is let on."""
 
-    def __init__(self, shop: PipelineWorkspace, held: str) -> None:
+    def __init__(self, shop: PipelineWorkspace, told_before: int | None = None) -> None:
         self.shop = shop
         self.book = RunBook(shop.workspace.state_folder)
         self.plan: Plan = shop.plan().model_copy(update={"folder": "pipelines/shop"})
@@ -45,16 +45,18 @@ class HeldRun:
         self.reporter = RunReporter(self.book, "c1", self.plan)
         self.gate = threading.Event()
         self.is_held = threading.Event()
-        self._held = held
+        self._left = told_before
         self.thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         self.reporter.finish(self.shop.run(self.plan, run="c1", change="c1", listen=self._listen))
 
     def _listen(self, event: str, data: Any) -> None:
-        if event == "step" and data.get("name") == self._held and data.get("status") != "running":
-            self.is_held.set()
-            assert self.gate.wait(60)
+        if event == "step" and data.get("status") != "running" and self._left is not None:
+            self._left -= 1
+            if self._left < 0 and not self.is_held.is_set():
+                self.is_held.set()
+                assert self.gate.wait(60)
         self.reporter.tell(event, data)
 
 
@@ -66,7 +68,7 @@ def shop(tmp_path: Path) -> PipelineWorkspace:
 
 
 async def test_a_run_is_watched_from_the_status_line_to_its_end(shop: PipelineWorkspace) -> None:
-    run = HeldRun(shop, "marts.by_region")
+    run = HeldRun(shop, told_before=1)
     app = make_app(shop.root, has_tools=False)
     async with app.run_test(size=(150, 40)) as pilot:
         run.thread.start()
@@ -74,7 +76,9 @@ async def test_a_run_is_watched_from_the_status_line_to_its_end(shop: PipelineWo
         await until_shown(pilot, "▶ c1 1/3")
         await type_line(pilot, "/runs c1")
         await until_shown(pilot, "Run c1 · shop")
-        await until_shown(pilot, "◔ marts.by_region")
+        await until_shown(pilot, "1 of 3 assets")
+        monitor = app.pane.query_one(RunMonitor)
+        assert {s.state for s in monitor.sight.steps} <= {"published", "failed", "running", "waiting"}
         run.gate.set()
         await until_shown(pilot, "✗ marts.broken")
         await until_shown(pilot, "Run c1 of shop has ended: 2 of 3 assets published.")
@@ -85,7 +89,7 @@ async def test_a_run_is_watched_from_the_status_line_to_its_end(shop: PipelineWo
 
 
 async def test_rows_and_quarantined_rows_of_an_asset_are_a_key_away(shop: PipelineWorkspace) -> None:
-    run = HeldRun(shop, "nothing")
+    run = HeldRun(shop)
     run.thread.start()
     await asyncio.to_thread(run.thread.join, 60)
     app = make_app(shop.root)
@@ -105,8 +109,21 @@ async def test_rows_and_quarantined_rows_of_an_asset_are_a_key_away(shop: Pipeli
         await until_shown(pilot, "Run c1 · shop")
 
 
+async def test_what_a_step_is_doing_is_told_beside_its_name(shop: PipelineWorkspace) -> None:
+    run = HeldRun(shop)
+    record = run.book.read_run("c1")
+    assert record is not None
+    run.book.keep_run(record.model_copy(update={"running": ("staging.orders (3 of 10 tasks)",)}))
+    app = make_app(shop.root, has_tools=False)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await type_line(pilot, "/runs c1")
+        await until_shown(pilot, "◔ staging.orders")
+        await until_shown(pilot, "running · 3 of 10 tasks")
+        assert len(app.pane.query_one(RunMonitor).sight.steps) == 3
+
+
 async def test_a_run_whose_process_is_gone_is_told_as_stopped(shop: PipelineWorkspace) -> None:
-    run = HeldRun(shop, "nothing")
+    run = HeldRun(shop)
     record = run.book.read_run("c1")
     assert record is not None
     run.book.keep_run(record.model_copy(update={"process_id": 2**22 + 1}))
@@ -119,7 +136,7 @@ async def test_a_run_whose_process_is_gone_is_told_as_stopped(shop: PipelineWork
 
 async def test_hostile_words_in_a_run_stay_text(shop: PipelineWorkspace) -> None:
     evil = "\x1b]8;;http://evil\x07[@click=app.quit]x[/]\u202e"
-    run = HeldRun(shop, "nothing")
+    run = HeldRun(shop)
     record = run.book.read_run("c1")
     assert record is not None
     step = StepOutcome(key=evil, name=evil, status="failed", message=evil + "y" * 1_000_000, quarantine=evil)
@@ -135,7 +152,7 @@ async def test_hostile_words_in_a_run_stay_text(shop: PipelineWorkspace) -> None
 
 
 async def test_the_mouse_opens_runs_rows_and_keys(shop: PipelineWorkspace) -> None:
-    run = HeldRun(shop, "nothing")
+    run = HeldRun(shop)
     run.thread.start()
     await asyncio.to_thread(run.thread.join, 60)
     app = make_app(shop.root, has_tools=False)
@@ -167,7 +184,7 @@ async def test_a_run_looks_as_it_should(
     shop: PipelineWorkspace, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(shop.root.parent))
-    run = HeldRun(shop, "nothing")
+    run = HeldRun(shop)
     run.thread.start()
     await asyncio.to_thread(run.thread.join, 60)
     record = run.book.read_run("c1")

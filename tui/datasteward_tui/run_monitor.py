@@ -172,7 +172,7 @@ class RunMonitor(EntryList):
         name = fit_cells(show_line(step.name, 200), room)
         text = Text.assemble((f"{SIGNS.get(step.state, '?')} ", style), (name.ljust(room), palette.text))
         if step.outcome is None:
-            return text.append(f"  {step.state}", style)
+            return text.append(show_line("  " + " · ".join(w for w in (step.state, step.doing) if w), 200), style)
         styles = {"rows": palette.number, "aside": palette.warn}
         figures = _figures(step)
         for column, size in self._columns(width + 2):

@@ -5,6 +5,7 @@ What reads them takes time and is called in threads; the models behind are impor
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from datasteward.errors import ToolError
 
 if TYPE_CHECKING:
-    from datasteward.pipelines.plan_model import Plan
+    from datasteward.pipelines.plan_model import Plan, PlanStep
     from datasteward.pipelines.run_book import RunRecord
     from datasteward.pipelines.run_model import StepOutcome
 
@@ -43,6 +44,8 @@ class RunStep:
     reasons: tuple[str, ...] = ()
     action: str = ""
     outcome: "StepOutcome | None" = None
+    doing: str = ""
+    """What it is at now, for those that tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,11 +151,12 @@ def _line(record: "RunRecord") -> RunLine:
 def _steps(record: "RunRecord", plan: "Plan | None") -> tuple[RunStep, ...]:
     outcomes = {s.name: s for s in record.steps if s.status != "up_to_date"}
     planned = {s.name: s for s in plan.running} if plan is not None else {}
+    running = dict(_part_running(words, planned) for words in record.running)
     left = "waiting" if record.status == "running" else "not run"
     found = []
-    for name in dict.fromkeys([*planned, *outcomes, *record.running]):
+    for name in dict.fromkeys([*planned, *outcomes, *running]):
         outcome, step = outcomes.get(name), planned.get(name)
-        state = outcome.status if outcome is not None else "running" if name in record.running else left
+        state = outcome.status if outcome is not None else "running" if name in running else left
         found.append(
             RunStep(
                 name=name,
@@ -160,6 +164,15 @@ def _steps(record: "RunRecord", plan: "Plan | None") -> tuple[RunStep, ...]:
                 reasons=step.reasons if step is not None else (),
                 action=step.action if step is not None else "",
                 outcome=outcome,
+                doing=running.get(name, ""),
             )
         )
     return tuple(found)
+
+
+def _part_running(words: str, planned: "Mapping[str, PlanStep]") -> tuple[str, str]:
+    """The asset's name, and what stands in brackets behind it."""
+    if words in planned:
+        return words, ""
+    name, _, doing = words.partition(" (")
+    return name, doing.removesuffix(")")
