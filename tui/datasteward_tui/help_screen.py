@@ -18,7 +18,7 @@ from datasteward_tui.status_bar import KeyHint
 from datasteward_tui.strips import blank, to_strip, wrap_text
 
 KEY_CELLS = 16
-TWO_COLUMNS = 108
+TWO_COLUMNS = 128
 COLUMN_GAP = 4
 
 
