@@ -143,6 +143,16 @@ async def test_the_owner_dies_in_the_middle_of_an_agents_call(tmp_path: Path, ke
         assert "It is 41 [r1]." in json.dumps(server.bodies[-1])
 
 
+async def test_a_catalog_that_cannot_be_read_is_told_and_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    folder = make_workspace(tmp_path / "shop", with_database=False)
+    (folder / "warehouse.duckdb").write_bytes(b"this is no database" * 1000)
+    app = make_app(folder)
+    async with app.run_test(size=(110, 40)) as pilot:
+        await until_shown(pilot, "✗ ")
+        assert "No data files or tables" not in frame(app)
+        assert "Traceback" not in frame(app)
+
+
 async def test_workers_that_are_killed_in_a_query_are_replaced(tmp_path: Path) -> None:
     app = make_app(make_workspace(tmp_path / "shop"))
     async with app.run_test(size=(110, 40)) as pilot:

@@ -8,6 +8,7 @@ from typing import Any
 from datasteward_tui.fuzzy import Choice
 from datasteward_tui.safe_text import show_line
 from datasteward_tui.tool_link import ToolLink
+from datasteward_tui.tool_views import ask
 
 PAGE_CHARACTERS = 20_000
 MOST_PAGES = 20
@@ -128,15 +129,13 @@ def format_bytes(size: int) -> str:
 
 
 async def load_catalog(link: ToolLink) -> Catalog:
-    """The catalog as the tool `search_catalog` tells it; raises `EngineFault` when the owner cannot be reached."""
+    """The catalog as the tool `search_catalog` tells it; raises `ToolError`, or `EngineFault` without an owner."""
     datasets: list[Dataset] = []
     database: str | None = None
     offset: int | None = 0
     for _ in range(MOST_PAGES):
         arguments = {"detail": "columns", "budget": PAGE_CHARACTERS, "offset": offset}
-        answer = await link.call("search_catalog", arguments)
-        if answer.is_error:
-            break
+        answer = await ask(link, "search_catalog", arguments)
         database = answer.structured.get("database") or database
         datasets += [_read(entry) for entry in answer.structured.get("datasets", [])]
         offset = answer.structured.get("next_offset")
