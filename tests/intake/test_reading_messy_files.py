@@ -161,12 +161,14 @@ def test_a_sqlite_file_is_opened_read_only_table_by_table(tmp_path: Path) -> Non
     assert path.read_bytes() == before
 
 
-def test_an_arrow_file_keeps_its_types(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "is_stream"), [("data.arrow", False), ("data.arrows", True), ("data.ipc", True)])
+def test_an_arrow_file_or_stream_keeps_its_types(tmp_path: Path, name: str, is_stream: bool) -> None:
     import pyarrow as pa
 
     table = pa.table({"n": pa.array([1, None], pa.int16()), "t": ["x", "y"]})
-    path = tmp_path / "data.arrow"
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    path = tmp_path / name
+    open_writer = pa.ipc.new_stream if is_stream else pa.ipc.new_file
+    with pa.OSFile(str(path), "wb") as sink, open_writer(sink, table.schema) as writer:
         writer.write_table(table)
     _, _, rows = read(path)
     assert rows == [(1, "x"), (None, "y")]

@@ -25,6 +25,7 @@ FORMATS: dict[str, Format] = {
     ".arrow": "arrow",
     ".feather": "arrow",
     ".ipc": "arrow",
+    ".arrows": "arrow",
     ".xlsx": "excel",
     ".xlsm": "excel",
     ".xls": "excel",

@@ -40,6 +40,7 @@ WHOLE_FILE_BYTES = 1_048_576
 _MOST_SAMPLE_BYTES = 64 * WHOLE_FILE_BYTES
 _FEW_LINES = 10
 _HUGE_LINE = 50_000
+_ARROW = frozenset({".arrow", ".arrows", ".ipc"})
 _EXCEL = frozenset({".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"})
 _BREAKS = re.compile(r"\r\n|\n|\r")
 _KEPT = 512
@@ -98,6 +99,8 @@ def _binary_format(path: Path, head: bytes, compression: Compression) -> FileFor
     if head.startswith(b"SQLite format 3\x00"):
         return "sqlite"
     suffix = path.suffix.lower()
+    if suffix in _ARROW and head.startswith(b"\xff\xff\xff\xff"):
+        return "arrow"
     if head.startswith(b"\xd0\xcf\x11\xe0") or (compression == "zip" and suffix in _EXCEL):
         return "excel"
     return "excel" if suffix == ".xls" and head[:2] in (b"\x09\x00", b"\x09\x02", b"\x09\x04", b"\x09\x08") else None

@@ -159,7 +159,7 @@ def _run_converter(intake: Intake, work: Path, limit: BadRowLimit) -> Converted:
 
 
 def _copy_arrow(intake: Intake, target: Path) -> int:
-    """Copy an Arrow IPC or Feather file to Parquet batch by batch; returns the rows."""
+    """Copy an Arrow IPC file or stream, or a Feather file, to Parquet batch by batch; returns the rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from pyarrow import feather
@@ -170,11 +170,14 @@ def _copy_arrow(intake: Intake, target: Path) -> int:
                 table = feather.read_table(str(intake.path))
                 pq.write_table(table, str(target))
                 return int(table.num_rows)
-            reader = pa.ipc.open_file(source)
+            source.seek(0)
+            is_file = source.read(6) == b"ARROW1"
+            source.seek(0)
+            reader = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
+            batches = (reader.get_batch(i) for i in range(reader.num_record_batches)) if is_file else reader
             rows = 0
             with pq.ParquetWriter(str(target), reader.schema, compression="zstd") as writer:
-                for index in range(reader.num_record_batches):
-                    batch = reader.get_batch(index)
+                for batch in batches:
                     writer.write_batch(batch)
                     rows += batch.num_rows
             return rows

@@ -54,7 +54,7 @@ def run_profile(session: "Session", arguments: Mapping[str, Any], tell: "Tell") 
         try:
             made = profile(cursor, source, options, report)
         except ToolError:
-            if not path or source.format != "delimited" or session.is_cancelled:
+            if not path or source.format not in {"delimited", "json", "ndjson"} or session.is_cancelled:
                 raise
             if session.prepare_by_all_lines(f"SELECT * FROM {dataset}") is None:
                 raise

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from datasteward.intake.sql_text import quote_name, quote_text
 from datasteward.profiling.checksums import is_card_number, is_iban, is_us_ssn
 from datasteward.profiling.model import Sensitivity
-from datasteward.profiling.sampling import ColumnShape, Sample
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from datasteward.profiling.sampling import ColumnShape, Sample
 
 _MOST_READ = 2_000
 _NEED_OF_CANDIDATES = 0.5
@@ -89,7 +92,7 @@ def _mask(found: str) -> str:
 
 
 def find_inside(
-    connection: duckdb.DuckDBPyConnection, sample: Sample, shapes: Sequence[ColumnShape]
+    connection: "duckdb.DuckDBPyConnection", sample: "Sample", shapes: "Sequence[ColumnShape]"
 ) -> dict[str, PersonalText]:
     """Personal data inside the text columns of the sample, by column name; the gravest class of each column.
 
@@ -112,7 +115,7 @@ def find_inside(
     return found
 
 
-def _count_matches(connection: duckdb.DuckDBPyConnection, sample: Sample, column: str, pattern: str) -> int:
+def _count_matches(connection: "duckdb.DuckDBPyConnection", sample: "Sample", column: str, pattern: str) -> int:
     row = connection.execute(
         f"SELECT count_if(regexp_matches(left({column}, 20000), {pattern})) FROM {sample.table}"
     ).fetchone()
