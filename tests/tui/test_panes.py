@@ -108,7 +108,7 @@ async def test_a_schema_puts_names_into_the_prompt(folder: Path) -> None:
 async def test_a_word_that_names_a_dataset_opens_by_a_click(folder: Path) -> None:
     app = make_app(folder)
     async with app.run_test(size=(150, 40)) as pilot:
-        await until(pilot, lambda: bool(app.catalog.datasets))
+        await until_shown(pilot, "/profile targets")
         await type_line(pilot, "what is in targets?")
         await until_shown(pilot, "what is in targets?")
         line = next(i for i, text in enumerate(frame(app).split("\n")) if "❯ what is in targets?" in text)
@@ -120,6 +120,7 @@ async def test_a_word_that_names_a_dataset_opens_by_a_click(folder: Path) -> Non
 async def test_a_click_folds_a_call_and_opens_its_result(folder: Path) -> None:
     app = make_app(folder)
     async with app.run_test(size=(150, 40)) as pilot:
+        await until_shown(pilot, "/profile targets")
         await type_line(pilot, QUERIES[0])
         await until(pilot, has_result(app, "r1"))
         await until_shown(pilot, "388 more rows")
