@@ -1,9 +1,11 @@
 """The change service for commands: the workspace's state, a writer process, and the gate in this process."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
 
+from datasteward.changes.contract_checks import ContractChecks
 from datasteward.changes.contract_writing import ContractInspector
 from datasteward.changes.from_gate import inspect_report
 from datasteward.changes.host import SubprocessWriter
@@ -26,6 +28,9 @@ from datasteward.state import StateDatabase
 from datasteward.workspace import Workspace
 from datasteward_cli.app import Scope
 
+if TYPE_CHECKING:
+    import duckdb
+
 
 @asynccontextmanager
 async def open_changes(scope: Scope) -> AsyncIterator[ChangeService]:
@@ -34,17 +39,20 @@ async def open_changes(scope: Scope) -> AsyncIterator[ChangeService]:
     workspace.make_state_folder()
     state, journal = StateDatabase(workspace.state_path), Journal(workspace.journal_folder)
     results = ResultStore(state, workspace.results_folder, settings.results)
+    local = LocalInspector(workspace, settings)
     try:
         yield ChangeService(
             state=state,
             journal=journal,
             writer=PipelineWriter(SubprocessWriter(), make_worker_settings(workspace, settings)),
-            inspector=ContractInspector(
-                PipelineInspector(LocalInspector(workspace, settings), workspace.root), workspace.root
-            ),
+            inspector=ContractInspector(PipelineInspector(local, workspace.root), workspace.root),
             place=writer_place(workspace, settings),
             policy=settings.policy,
-            hooks=LineageHooks(WorkspaceLineage(state), workspace_dependents(results, workspace.root)),
+            hooks=LineageHooks(
+                WorkspaceLineage(state),
+                workspace_dependents(results, workspace.root),
+                ContractChecks(local.judge_reads, workspace.root),
+            ),
         )
     finally:
         journal.close()
@@ -75,7 +83,27 @@ class LocalInspector:
         """The statements of a text that is meant to change something; raises `ToolError` with the gate's refusal."""
         return await asyncio.to_thread(self._inspect, sql)
 
+    async def judge_reads(self, texts: Sequence[str]) -> Sequence[bool]:
+        """For each of `texts` whether the gate lets it through as a read."""
+        return await asyncio.to_thread(self._judge_reads, texts)
+
     def _inspect(self, sql: str) -> Inspected:
+        with self._opened() as (gate, sources, connection):
+            report = gate.check(sql, intent="write")
+
+            def view_of(source: NamedSource) -> SourceView:
+                view = sources.view(source, connection)
+                return SourceView(schema_name=view.schema, name=view.name, query=view.select)
+
+            found = inspect_report(report, view_of)
+            return Inspected(statements=found.statements, sources=found.sources)
+
+    def _judge_reads(self, texts: Sequence[str]) -> list[bool]:
+        with self._opened() as (gate, _, _):
+            return [gate.check(text, intent="read").refusal is None for text in texts]
+
+    @contextmanager
+    def _opened(self) -> "Iterator[tuple[Gate, Sources, duckdb.DuckDBPyConnection]]":
         settings = self._settings
         has_database = settings.database.is_file()
         sources = Sources(settings)
@@ -95,13 +123,6 @@ class LocalInspector:
             rules = FileRules(
                 roots=settings.roots, workspace_root=settings.workspace_root, denied=(settings.state_folder, *beside)
             )
-            report = Gate(catalog, sources, rules, max_bytes=settings.sql_bytes).check(sql, intent="write")
-
-            def view_of(source: NamedSource) -> SourceView:
-                view = sources.view(source, connection)
-                return SourceView(schema_name=view.schema, name=view.name, query=view.select)
-
-            found = inspect_report(report, view_of)
-            return Inspected(statements=found.statements, sources=found.sources)
+            yield Gate(catalog, sources, rules, max_bytes=settings.sql_bytes), sources, connection
         finally:
             connection.close()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from datasteward.changes.contract_checks import ContractChecks
+from datasteward.changes.contract_checks import ContractChecks, judge_by_worker
 from datasteward.changes.contract_writing import ContractInspector
 from datasteward.changes.host import SubprocessWriter
 from datasteward.changes.inspection import EngineInspector
@@ -80,7 +80,7 @@ async def open_services(workspace: Workspace, settings: Settings) -> AsyncIterat
             ),
             place=writer_place(workspace, settings),
             policy=settings.policy,
-            hooks=LineageHooks(lineage, dependents, ContractChecks(engine, workspace.root)),
+            hooks=LineageHooks(lineage, dependents, ContractChecks(judge_by_worker(engine), workspace.root)),
         )
         capture = LineageCapture(engine, files, lineage, changes, workspace.root)
         loop = asyncio.get_running_loop()

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from tests.support.changes_workspace import ChangesWorkspace
 
-from datasteward_cli.app import run_app
+from datasteward_cli.app import Scope, run_app
+from datasteward_cli.changes_commands import with_service
 
 UPDATE = "UPDATE orders SET amount = amount * 2 WHERE customer = 3"
 
@@ -90,3 +91,29 @@ def read_until(terminal: int, mark: bytes, *, seconds: float) -> str:
         assert ready, seen.decode("utf-8", "replace")
         seen += os.read(terminal, 4096)
     return seen.decode("utf-8", "replace")
+
+
+CONTRACT = """
+apiVersion: v3.1.0
+kind: DataContract
+id: orders
+version: 1.0.0
+status: active
+schema:
+  - name: orders
+    properties:
+      - name: amount
+        logicalType: integer
+        required: true
+"""
+
+
+def test_an_edited_change_is_held_against_the_contracts_too(workspace: ChangesWorkspace) -> None:
+    (workspace.root / "contracts").mkdir()
+    (workspace.root / "contracts" / "orders.yaml").write_text(CONTRACT)
+    scope = Scope(workspace.root, no_owner=True)
+    report = with_service(
+        scope, lambda s: s.edit("c1", "UPDATE orders SET amount = NULL WHERE customer = 3", requested_by="cli:me")
+    )
+    (broken,) = report.preview.checks
+    assert "amount" in broken.name and "10" in broken.detail

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datasteward.engine.session import Session
 
 MAX_CHECKS = 200
+Judge = Callable[[Sequence[str]], Awaitable[Sequence[bool]]]
 logger = logging.getLogger(__name__)
 
 
@@ -23,11 +24,21 @@ def judge_reads(session: "Session", arguments: Mapping[str, Any], tell: "Tell") 
     return [session.check(str(text), for_write=False).refusal is None for text in arguments["texts"]]
 
 
-class ContractChecks:
-    """Finds the checks of contract documents below a folder."""
+def judge_by_worker(engine: "Engine") -> Judge:
+    """The judgement of a reader worker's gate."""
 
-    def __init__(self, engine: "Engine", root: Path) -> None:
-        self._engine = engine
+    async def judge(texts: Sequence[str]) -> Sequence[bool]:
+        found: list[bool] = await engine.run("judge_reads", {"texts": list(texts)})
+        return found
+
+    return judge
+
+
+class ContractChecks:
+    """Finds the checks of contract documents below a folder; `judge` tells which texts the gate lets through as reads."""
+
+    def __init__(self, judge: Judge, root: Path) -> None:
+        self._judge = judge
         self._root = root
 
     async def find(self, statements: Sequence[StatementWork]) -> tuple[CheckQuery, ...]:
@@ -36,7 +47,7 @@ class ContractChecks:
         found = await asyncio.to_thread(self._compile, tables)
         if not found:
             return ()
-        allowed = await self._engine.run("judge_reads", {"texts": [check.query for check in found]})
+        allowed = await self._judge([check.query for check in found])
         return tuple(check for check, is_allowed in zip(found, allowed, strict=True) if is_allowed)
 
     def _compile(self, tables: Sequence[TableName]) -> list[CheckQuery]:

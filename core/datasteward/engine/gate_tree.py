@@ -170,19 +170,27 @@ class TreeWalk:
         file = ".".join(path)
         is_in_schema = len(path) > 1 and self.catalog.has_schema(path[0])
         if looks_like_path(file) and not is_in_schema and self._find_stored(path, "main") is None:
-            raise Refused(
-                f"'{file}' is a file; rows can be changed in tables only.",
-                code="binder",
-                hint=f"A file is written as a whole: COPY (SELECT …) TO '{file}'. The SELECT may read the file itself,"
-                f" as in SELECT * FROM '{file}' UNION ALL BY NAME SELECT … to add rows.",
-            )
+            raise _fixed_file(file)
         schema, name = self.split_target(path)
         stored = self.catalog.find(schema, name)
         if stored is None:
-            raise self._not_found(path, None)
+            raise self._explain_target(path)
         if stored.kind != "table":
             raise Refused(f"{name} is a {stored.kind}; rows can be changed in tables only.", code="binder")
         self.found.writes[WriteTarget(kind="table", schema=stored.schema, name=stored.name, action=action)] = None
+
+    def _explain_target(self, path: tuple[str, ...]) -> Refused:
+        source = self.resolver.resolve(path)
+        if source is None:
+            return self._not_found(path, None)
+        if source.kind == "file":
+            return _fixed_file(source.shown)
+        name = ".".join(path)
+        return Refused(
+            f"{name} is a stored result; rows can be changed in tables only.",
+            code="binder",
+            hint=f"CREATE TABLE … AS FROM {name} makes a table of it.",
+        )
 
     def split_target(self, path: tuple[str, ...]) -> tuple[str, str]:
         """Schema and name of an object of the attached database; raises `Refused` for any other catalog."""
@@ -474,6 +482,16 @@ def _is_in_scope(path: tuple[str, ...], scope: Scope) -> bool:
 
 def _is_system(path: tuple[str, ...]) -> bool:
     return len(path) == 3 and path[0].casefold() == "system"
+
+
+def _fixed_file(shown: str) -> Refused:
+    return Refused(
+        f"'{shown}' is a file; rows can be changed in tables only.",
+        code="binder",
+        hint=f"A file is written as a whole: COPY (SELECT …) TO '{shown}'. The SELECT may read the file itself, as in"
+        f" SELECT * FROM '{shown}' UNION ALL BY NAME SELECT … to add rows. CREATE TABLE … AS FROM '{shown}' makes a"
+        " table of it.",
+    )
 
 
 def _place(node: Tree, step: _Step) -> int | None:
