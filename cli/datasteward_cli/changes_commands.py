@@ -124,7 +124,9 @@ def approve_change(scope: Scope, change: str, comment: str, edit: "TextIO | None
             raise ToolError(f"{chosen} is {row.summary.status}; it no longer waits.", code="conflict")
         effects = row.proposal.preview.tables
         rows = sum(t.inserted + t.updated + t.deleted for t in effects)
-        is_large = any(t.deleted + t.updated > TYPED_SHARE * max(1, t.rows_before) for t in effects)
+        is_large = any(
+            not t.is_estimated and t.deleted + t.updated > TYPED_SHARE * max(1, t.rows_before) for t in effects
+        )
         drop_typed_ahead()
         if not _is_confirmed(chosen, rows if is_large or not row.proposal.preview.is_reversible else None):
             raise ToolError(f"{chosen} was left as it is.", code="cancelled")

@@ -11,6 +11,7 @@ import pytest
 from datasteward.changes.host import SubprocessWriter
 from datasteward.changes.policy import PolicyRule, PolicySettings
 from datasteward.changes.ports import Inspected
+from datasteward.changes.render import render_report
 from datasteward.changes.service import ChangeService
 from datasteward.errors import ToolError
 from datasteward.journal import Journal
@@ -73,6 +74,8 @@ def test_a_run_waits_for_approval_and_is_then_applied_once(shop: Place) -> None:
     async def work() -> None:
         service = shop.service()
         report = await service.propose(shop.statement(), requested_by="test:me")
+        shown = render_report(report, with_rows=True)
+        assert "created: its rows are known when it has run" in shown and "0 -> 0" not in shown
         assert report.status == "waiting"
         assert {t.table.label for t in report.preview.tables} == {"staging.stg_orders", "marts.daily", "marts.ids"}
         assert any("build marts.daily" in n for n in report.preview.notes)

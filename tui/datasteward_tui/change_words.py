@@ -22,8 +22,13 @@ def _is_told(name: str, preview: "Preview") -> bool:
 
 
 def describe_table(effect: "TableEffect") -> str:
-    """What happens to one table, in exact counts."""
+    """What happens to one table, in exact counts where they are known."""
     name = effect.table.label
+    if effect.is_estimated:
+        done = {"created": " created", "replaced": " rebuilt"}.get(effect.action, "")
+        before = "" if effect.action == "created" else f"{effect.rows_before:,} → "
+        rows = f"{before}about {effect.rows_after:,} rows" if effect.rows_after else "rows are known when it has run"
+        return f"{name}{done}, {rows}"
     if effect.action != "rows":
         return f"{name} {effect.action}, {effect.rows_before:,} → {effect.rows_after:,} rows"
     parts = []

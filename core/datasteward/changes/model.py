@@ -146,6 +146,8 @@ class TableEffect(Model):
     matched: int = 0
     rows_before: int = 0
     rows_after: int = 0
+    is_estimated: bool = False
+    """Whether the counts are those of the last run, because only running it tells; 0 where there was none."""
     sample_columns: tuple[str, ...] = ()
     key_columns: int = 0
     samples: tuple[SampleRow, ...] = ()

@@ -58,12 +58,23 @@ def render_preview(preview: Preview, *, with_rows: bool = True) -> str:
     return "\n".join(lines)
 
 
+def _estimated_line(name: str, table: TableEffect) -> str:
+    """`orders rebuilt: 120 -> about 120 rows`; the run itself tells how many there are."""
+    done = {"created": " created", "replaced": " rebuilt"}.get(table.action, "")
+    if not table.rows_after:
+        return f"{name}{done}: its rows are known when it has run"
+    before = "" if table.action == "created" else f"{table.rows_before} -> "
+    return f"{name}{done}: {before}about {table.rows_after} rows"
+
+
 def _table_lines(table: TableEffect, with_rows: bool) -> list[str]:
+    name = make_safe(table.table.label)
+    if table.is_estimated:
+        return [_estimated_line(name, table)]
     counts = f"+{table.inserted} ~{table.updated} -{table.deleted}"
     unchanged = table.matched - table.inserted - table.updated - table.deleted
     extra = f", {unchanged} matched rows keep their values" if unchanged > 0 and table.action == "rows" else ""
     kind = "" if table.action == "rows" else f" {table.action}"
-    name = make_safe(table.table.label)
     lines = [f"{name}{kind}: {counts} rows ({table.rows_before} -> {table.rows_after}){extra}"]
     for column in table.columns:
         span = ""

@@ -16,7 +16,7 @@ def assess_risk(preview: Preview, *, touches_pii: bool | None = None) -> Risk:
     """The highest level that any reason gives, with the reasons of that level first; `low` when there is none.
 
     High: it cannot be taken back, breaks a check, drops or replaces a table with rows, or updates and deletes at least
-    half of one. Medium: at least a tenth, a changed definition, a replaced file, something downstream, personal data.
+    half of one. Medium: at least a tenth, a table that a pipeline builds anew, a changed definition, a replaced file, something downstream, personal data.
     """
     found = [*_of_the_whole(preview, touches_pii)]
     noted = {c.name for c in preview.schema_changes if c.kind == "table" and c.only_notes}
@@ -48,7 +48,9 @@ def _of_the_whole(preview: Preview, touches_pii: bool | None) -> Iterator[Reason
 
 def _of_table(effect: TableEffect) -> Iterator[Reason]:
     name = effect.table.label
-    if effect.action in {"dropped", "replaced"}:
+    if effect.is_estimated and effect.action == "replaced":
+        yield "medium", f"{name} is rebuilt"
+    elif effect.action in {"dropped", "replaced"}:
         yield ("high" if effect.rows_before else "medium"), f"{name} is {effect.action}"
     elif effect.action == "altered":
         yield "medium", f"the definition of {name} changes"

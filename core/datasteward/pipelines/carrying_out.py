@@ -70,7 +70,7 @@ def describe_plan(plan: Plan) -> Measurement:
             if s.action == "view"
         ),
         downstream=plan.downstream,
-        notes=("rows are estimates from the last run, 0 where there was none", *lines),
+        notes=tuple(lines),
         is_reversible=True,
     )
     return Measurement(
@@ -168,6 +168,7 @@ def _effect(step: PlanStep) -> TableEffect:
         deleted=before if replaces else 0,
         rows_before=before,
         rows_after=estimate if replaces or step.rows_before is None else max(before, estimate),
+        is_estimated=True,
     )
 
 
