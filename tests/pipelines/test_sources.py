@@ -30,6 +30,17 @@ def test_a_path_in_quotes_is_a_file(place: PipelineWorkspace) -> None:
     assert place.rows("FROM p") == [(2,)]
 
 
+def test_files_of_a_pattern_are_joined_by_column_name(place: PipelineWorkspace) -> None:
+    (place.root / "data" / "in").mkdir()
+    place.write({"data/in/a.csv": "a;b\n1;x\n", "data/in/b.csv": "a;c;b\n2;9;y\n"})
+    for name, columns in (("p1", "1 AS a"), ("p2", "2 AS a, 'z' AS b")):
+        place.execute(f"COPY (SELECT {columns}) TO '{place.root}/data/in/{name}.parquet'")
+    place.write({"p.sql": "FROM 'data/in/*.csv'", "q.sql": "FROM 'data/in/p*.parquet'"})
+    assert place.run().status == "done"
+    assert place.rows("SELECT a, b, c FROM p ORDER BY a") == [(1, "x", None), (2, "y", 9)]
+    assert place.rows("SELECT a, b FROM q ORDER BY a") == [(1, None), (2, "z")]
+
+
 def test_an_appended_file_that_was_touched_and_a_new_part_of_a_glob_are_noticed(place: PipelineWorkspace) -> None:
     (place.root / "data" / "in").mkdir()
     place.write({"data/in/a.csv": "a\n1\n", "p.sql": "SELECT a FROM 'data/in/*.csv'"})

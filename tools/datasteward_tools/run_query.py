@@ -87,7 +87,7 @@ def _present(result: QueryResult, budget: int, is_one_of_many: bool) -> Statemen
         columns=column_models(view.columns),
         data=[list(row) for row in view.rows],
         cut=describe_cut(view, result),
-        note="; ".join(result.head.notes) or None,
+        note="; ".join(n.rstrip(".") for n in result.head.notes) or None,
         ms=_milliseconds(result.seconds),
         sql=sql,
     )

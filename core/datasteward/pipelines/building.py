@@ -130,7 +130,7 @@ def restrict_files(sql: str, new_files: Sequence[str], node: Node) -> str:
         return sql[: place.start] + listed + sql[place.end :]
     suffix = next((s for s in _FILE_FUNCTIONS if s in place.value.casefold()), "")
     function = _FILE_FUNCTIONS.get(suffix, "read_parquet")
-    return f"{sql[: place.start]}{function}({listed}){sql[place.end :]}"
+    return f"{sql[: place.start]}{function}({listed}, union_by_name => true){sql[place.end :]}"
 
 
 def _add_columns(cursor: duckdb.DuckDBPyConnection, build: Build) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Literal
 
@@ -135,7 +136,12 @@ class Surroundings:
     def digest(self) -> str:
         """What the meaning of a query depends on besides its own inputs: folders, and stored definitions of others."""
         mine = {(s.casefold(), t.casefold()) for s, t in self._assets}
-        facts: list[object] = [duckdb.__version__, self._settings.database.stem, self._root]
+        facts: list[object] = [
+            installed_version("datasteward"),
+            duckdb.__version__,
+            self._settings.database.stem,
+            self._root,
+        ]
         facts += sorted(self._settings.roots)
         for name in sorted(self._catalog.names(), key=lambda n: n.parts):
             schema, table = name.parts[-2:]
@@ -253,16 +259,19 @@ class Surroundings:
         parts = asked.parts
         source = self._sources.resolve(parts)
         if source is not None:
-            self._make_view(source)
+            told = self._make_view(source)
             names = ".".join(quote_name(p) for p in parts)
             if source.kind == "result":
                 columns = self._columns(f"FROM {names}")
                 return OuterInput(name=source.shown, kind="result", asked=asked, columns=columns, version=source.shown)
             paths = sorted(p for p in source.path.rglob("*") if p.is_file()) if source.path.is_dir() else [source.path]
-            return self._file_input(asked, source.shown, f"SELECT * FROM {names}", paths)
+            return self._file_input(asked, source.shown, f"SELECT * FROM {names}", paths, told)
         if len(parts) != 1 or not ("/" in parts[0] or "." in parts[0]):
             return None
-        return self._file_input(asked, parts[0], f"SELECT * FROM {quote_text(parts[0])}", self._allowed(parts[0]))
+        paths = self._allowed(parts[0])
+        matches = tuple(paths) if self._rules.is_pattern(parts[0]) else ()
+        told = self._make_view(NamedSource(parts=parts, kind="file", shown=parts[0], path=paths[0], matches=matches))
+        return self._file_input(asked, parts[0], f"SELECT * FROM {quote_name(parts[0])}", paths, told)
 
     def _allowed(self, path: str) -> list[Path]:
         try:
@@ -270,8 +279,11 @@ class Surroundings:
         except Refused as refused:
             raise ToolError(refused.message, code=refused.code, hint=refused.hint) from refused
 
-    def _make_view(self, source: NamedSource) -> None:
-        """Make the view of a source, its types chosen by all lines of its files, as a run reads every one of them."""
+    def _make_view(self, source: NamedSource) -> tuple[str, ...]:
+        """Make the view of a source, its types chosen by all lines of its files, as a run reads every one of them.
+
+        Returns what is told of the reading, in sentences.
+        """
         self._sources.read_whole(source)
         view = self._sources.view(source, self.connection)
         if view.schema != "main" and view.schema not in self._schemas:
@@ -280,8 +292,11 @@ class Surroundings:
             look_into(self.connection, self.database_name, self._schemas)
         name = f"memory.{quote_name(view.schema)}.{quote_name(view.name)}"
         self.connection.execute(f"CREATE OR REPLACE VIEW {name} AS {view.select}")
+        return view.told
 
-    def _file_input(self, asked: Asked, label: str, query: str, paths: Iterable[Path]) -> OuterInput:
+    def _file_input(
+        self, asked: Asked, label: str, query: str, paths: Iterable[Path], told: Sequence[str] = ()
+    ) -> OuterInput:
         states = []
         for path in sorted(set(paths)):
             facts = path.stat()
@@ -298,6 +313,7 @@ class Surroundings:
             columns=self._columns(query),
             version=version,
             files=tuple(states),
+            notes=tuple(f"{label}: {sentence}" for sentence in told),
         )
 
     def _columns(self, query: str) -> tuple[Column, ...]:
