@@ -9,7 +9,7 @@ from typing import Literal
 
 import duckdb
 
-from datasteward.engine.carriers import quote_name, quote_text
+from datasteward.engine.carriers import quote_name
 from datasteward.engine.duckdb_errors import explain_duckdb_error
 from datasteward.engine.gate import AttachedCatalog, CatalogName, FileRules, Gate, GateReport, StoredMacro, StoredObject
 from datasteward.engine.gate_facts import NamedSource, Refused
