@@ -226,9 +226,8 @@ def test_a_long_scan_is_stopped_and_its_figures_are_scaled_and_marked(
     base.execute(
         f"COPY (SELECT i AS id, CASE WHEN i % 4 > 0 THEN 'x' || i % 9 END AS word, hash(i) % 1000 AS n FROM range(3000000) r(i)) TO '{path}'"
     )
-    source = ProfileSource(
-        name="long", table_sql=f"read_csv('{path}')", format="delimited", text_bytes=path.stat().st_size
-    )
+    slow = f"(SELECT *, len(md5(repeat(CAST(n AS VARCHAR), 1000))) AS m FROM read_csv('{path}'))"
+    source = ProfileSource(name="long", table_sql=slow, format="delimited", text_bytes=path.stat().st_size)
     started = time.monotonic()
     made = profile(base.cursor(), source, ProfileOptions(budget_seconds=0.1, today="2026-01-01"))
     assert time.monotonic() - started < 8
@@ -236,7 +235,7 @@ def test_a_long_scan_is_stopped_and_its_figures_are_scaled_and_marked(
     assert made.structure.keys == () and all(c.is_sampled and not c.distinct_is_exact for c in made.columns)
     assert 0.2 < made.column("word").null_share < 0.3
     text = render_for_model(made)
-    assert "scaled up from the first 20,000 rows" in text and "~25% null" in text and "x 3 columns" in text
+    assert "scaled up from the first 20,000 rows" in text and "~25% null" in text and "x 4 columns" in text
     assert base.execute("SELECT 1").fetchone() == (1,)
 
 
