@@ -237,3 +237,29 @@ async def test_a_typed_change_is_measured_and_waits(folder: Path) -> None:
         await until(pilot, lambda: "propose" in app.at_hand)
         await type_line(pilot, "create table typed as select 7 as seven")
         await until_shown(pilot, "Nothing is changed yet: c1 waits for your decision (F2).")
+
+
+RULES = """
+[[policy.rules]]
+name = "no drops"
+verdict = "deny"
+kinds = ["drop_*"]
+
+[[policy.rules]]
+name = "small inserts"
+verdict = "allow"
+kinds = ["insert"]
+max_rows = 5
+"""
+
+
+async def test_a_typed_change_that_the_policy_decides_is_told_with_its_real_state(folder: Path) -> None:
+    (folder / "steward.toml").write_text(RULES)
+    app = make_app(folder)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "propose" in app.at_hand)
+        await type_line(pilot, "drop table orders")
+        await until_shown(pilot, "Nothing is changed: c1 is denied by the policy, rule 'no drops'.")
+        assert "waits for your decision" not in frame(app)
+        await type_line(pilot, "insert into orders values (5000, 1)")
+        await until_shown(pilot, "c2 is applied: the policy allows it without asking. /undo c2")

@@ -32,16 +32,14 @@ class SqlActions(Shell):
             self.open_handle(block.opens, takes_focus=opens)
 
     async def _propose(self, sql: str, block: CallBlock) -> None:
-        """What was typed is a change: measure it, and let it wait in the inbox."""
+        """What was typed is a change: measure it, and say whether it waits or the policy has decided."""
         block.retitle("change")
         try:
-            change = await propose(self.link, sql)
+            proposed = await propose(self.link, sql)
         except DatastewardError as error:
             block.finish(error.message, {"message": error.message, "hint": error.hint}, seconds=None, is_error=True)
         else:
-            block.finish(
-                f"Nothing is changed yet: {change} waits for your decision (F2).", {}, seconds=None, is_error=False
-            )
+            block.finish(proposed.words, {}, seconds=None, is_error=proposed.is_denied)
             self.dock.look_soon()
         self.transcript.changed(block)
 

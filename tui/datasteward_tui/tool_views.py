@@ -79,10 +79,34 @@ async def view_chart(link: ToolLink, words: Sequence[str], width: int, height: i
     return View(title=f"Chart · {handle} · {kind} {' '.join(columns)}".rstrip(), body=answer.text)
 
 
-async def propose(link: ToolLink, sql: str) -> str:
-    """The handle of a proposal to run `sql`; raises `ToolError` when it may not be proposed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """A proposal of the person's own, and what has become of it already."""
+
+    words: str
+    is_denied: bool
+
+
+async def propose(link: ToolLink, sql: str) -> Proposed:
+    """Propose to run `sql`; the policy may have applied or denied it. Raises `ToolError` when it may not be proposed."""
     answer = await ask(link, TOOL_OF["propose"], {"sql": sql, "purpose": "typed at the terminal"})
-    return str(answer.structured["change"])
+    told = answer.structured
+    return Proposed(words=_tell_state(told, answer.text), is_denied=told["status"] == "denied")
+
+
+def _tell_state(told: Mapping[str, Any], text: str) -> str:
+    change = told["change"]
+    match told["status"]:
+        case "waiting":
+            return f"Nothing is changed yet: {change} waits for your decision (F2)."
+        case "denied":
+            rule = str(told.get("message") or "").removeprefix("denied by ")
+            return f"Nothing is changed: {change} is denied by the policy, {rule}. /rules shows its rules."
+        case "applied":
+            undo = f" /undo {change} proposes to take it back." if told.get("reversible") else ""
+            return f"{change} is applied: the policy allows it without asking.{undo}"
+        case _:
+            return text.partition("\n")[0]
 
 
 def _need(words: Sequence[str], usage: str) -> list[str]:
