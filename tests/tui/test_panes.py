@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 QUERIES = (
     "from 'data/orders.csv'",
-    "select region, sum(amount) as revenue from r1 group by all",
+    "select region, sum(amount) as revenue from r1 group by all order by all",
     "select r2.region, revenue, goal, manager from r2 join targets using (region) join regions using (region)",
 )
 
