@@ -263,3 +263,19 @@ async def test_a_typed_change_that_the_policy_decides_is_told_with_its_real_stat
         assert "waits for your decision" not in frame(app)
         await type_line(pilot, "insert into orders values (5000, 1)")
         await until_shown(pilot, "c2 is applied: the policy allows it without asking. /undo c2")
+
+
+async def test_a_command_that_needs_no_argument_runs_at_the_first_enter(folder: Path) -> None:
+    app = make_app(folder)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "orders")
+        await pilot.press(*"/runs")
+        await until(pilot, lambda: app.choice_list.is_open)
+        await pilot.press("enter")
+        await until_shown(pilot, "▏ Runs")
+        assert not app.prompt.text and not app.choice_list.is_open
+        await pilot.press("f6", *"/open")
+        await until(pilot, lambda: app.choice_list.is_open)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.prompt.text == "/open "

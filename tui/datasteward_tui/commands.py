@@ -17,6 +17,11 @@ class Command:
     argument: str = ""
     needs: str = ""
 
+    @property
+    def needs_argument(self) -> bool:
+        """Whether it means nothing without an argument: one that may be left out stands in square brackets."""
+        return bool(self.argument) and not self.argument.startswith("[")
+
 
 COMMANDS: tuple[Command, ...] = (
     Command(name="help", about="every key and command", action="help"),
@@ -68,6 +73,7 @@ def choices(commands: Sequence[Command]) -> list[Choice]:
             value=f"/{c.name}",
             about=f"{c.argument}  {c.about}" if c.argument else c.about,
             insert=f"/{c.name}{' ' if c.argument else ''}",
+            is_whole=not c.needs_argument,
         )
         for c in commands
     ]

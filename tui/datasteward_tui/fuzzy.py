@@ -12,6 +12,8 @@ class Choice:
     about: str = ""
     kind: str = ""
     insert: str | None = None
+    is_whole: bool = True
+    """Whether Enter may send it as it is: a command that needs an argument only completes."""
 
     @property
     def inserted(self) -> str:

@@ -91,9 +91,9 @@ class PromptActions(SqlActions, ChatActions):
         else:
             is_command = self.prompt.asked_command() is not None
             self.prompt.replace_asked(choice.inserted)
-            if sends and is_command and not choice.inserted.endswith(" "):
+            if sends and is_command and choice.is_whole:
                 self.prompt.text = ""
-                self.take(choice.inserted)
+                self.take(choice.inserted.rstrip())
         self._offer([])
 
     def on_prompt_input_sent(self, message: PromptInput.Sent) -> None:
