@@ -11,7 +11,7 @@ import click
 
 from datasteward.errors import ConfigError
 from datasteward_cli.app import Scope
-from datasteward_cli.calls import call_tool
+from datasteward_cli.calls import call_tool, name_commands
 from datasteward_cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def plan_command(
 ) -> None:
     """Show what a run would do and why; nothing is run."""
     answer = call_tool(scope, "plan_pipeline", _arguments(pipeline, select, full_refresh, start, end))
-    click.echo(json.dumps(answer.structured, ensure_ascii=False) if as_json else answer.text)
+    click.echo(json.dumps(answer.structured, ensure_ascii=False) if as_json else name_commands(answer.text))
 
 
 def _arguments(
@@ -132,11 +132,11 @@ def run_command(
     if plan_hash is None:
         plan = call_tool(scope, "plan_pipeline", _arguments(pipeline, select, full_refresh, start, end))
         if not plan.structured["steps"]:
-            click.echo(plan.text)
+            click.echo(name_commands(plan.text))
             return ExitCode.DONE
         plan_hash = str(plan.structured["hash"])
     answer = call_tool(scope, "run_pipeline", {"plan": plan_hash, "purpose": purpose, "wait_seconds": 40})
-    click.echo(answer.text)
+    click.echo(name_commands(answer.text))
     status = answer.structured["status"]
     if status == "waiting":
         click.echo(f"decide with: steward changes approve {answer.structured['change']}", err=True)
@@ -157,7 +157,7 @@ def status_command(scope: Scope, run: str | None, asset: str | None, stop: bool,
     arguments: dict[str, Any] = {"action": "stop" if stop else "show"}
     arguments |= {k: v for k, v in (("run", run), ("asset", asset)) if v is not None}
     answer = call_tool(scope, "pipeline_status", arguments)
-    click.echo(json.dumps(answer.structured, ensure_ascii=False) if as_json else answer.text)
+    click.echo(json.dumps(answer.structured, ensure_ascii=False) if as_json else name_commands(answer.text))
     return ExitCode.TOOL_FAILED if answer.structured["status"] in {"failed", "partly"} else ExitCode.DONE
 
 
@@ -171,7 +171,7 @@ def resume_command(scope: Scope, run: str | None) -> int:
     if found.structured["total"]:
         call_tool(scope, "change_status", {"change": run, "wait_seconds": 40})
     answer = call_tool(scope, "pipeline_status", {"run": run})
-    click.echo(answer.text)
+    click.echo(name_commands(answer.text))
     return ExitCode.DONE if answer.structured["status"] in {"done", "running"} else ExitCode.TOOL_FAILED
 
 

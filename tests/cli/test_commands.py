@@ -1,6 +1,7 @@
 """The commands: results on stdout, words on stderr, exit codes as promised."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -154,3 +155,14 @@ def test_a_person_proposes_a_change_and_is_told_the_commands_that_go_on(folder: 
     assert wrong.returncode == 3 and "steward changes propose" in wrong.stderr
     nothing = steward(folder, "changes", "propose")
     assert nothing.returncode == 2
+
+
+def test_the_state_of_runs_is_told_in_commands_not_in_tool_names(tmp_path: Path) -> None:
+    folder = make_workspace(tmp_path / "shop")
+    none = steward(folder, "--no-owner", "pipeline", "status")
+    assert "steward changes show tells whether one waits" in none.stdout, none.stdout + none.stderr
+    assert steward(folder, "pipeline", "init", "daily").returncode == 0
+    run = steward(folder, "--no-owner", "pipeline", "run", "daily")
+    assert run.returncode == 4, run.stdout + run.stderr
+    assert "c1 waits for a decision" in run.stdout
+    assert not re.search("change_status|pipeline_status|run_pipeline", none.stdout + run.stdout)
