@@ -21,6 +21,7 @@ class ColumnFacts:
     sample: ColumnSample
     scanned: ScannedColumn
     hidden: HiddenType | None
+    number_test: str | None
     misfits: Misfits | None
     inside: PersonalText | None
     fences: Fences | None

@@ -1,6 +1,6 @@
 """The two looks at a dataset: a sample tells what to count, one pass over all rows counts it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +16,7 @@ from datasteward.profiling.model import Distribution, ProfileOptions, ProfileSou
 from datasteward.profiling.personal_text import PersonalText, find_inside
 from datasteward.profiling.sampling import ALL_ROWS, ColumnShape, Sample, take_sample
 from datasteward.profiling.scanning import Fences, ScannedColumn, ScanPlan, count_keys, key_candidates, scale_up, scan
-from datasteward.profiling.text_types import HiddenType, find_hidden_type
+from datasteward.profiling.text_types import HiddenType, find_hidden_type, find_number_test
 
 ReportProgress = Callable[[float, str], None]
 LEAST_SECONDS = 1.0
@@ -57,6 +57,7 @@ class Looks:
     distributions: dict[str, Distribution]
     fences: dict[str, Fences]
     hidden: dict[str, HiddenType]
+    number_tests: dict[str, str]
     inside: dict[str, PersonalText]
     misfits: dict[str, Misfits]
     rows_are_exact: bool = True
@@ -120,6 +121,7 @@ def look(job: Job, shapes: tuple[ColumnShape, ...], sample: Sample, total: int |
     )
     read, rows_are_exact = _read_all(job, shapes, plan, total)
     hidden = _find_hidden(shapes, sample, read)
+    number_tests = _find_number_tests([s for s in shapes if s.name not in hidden], sample, read)
     return Looks(
         shapes=shapes,
         sample=sample,
@@ -128,21 +130,25 @@ def look(job: Job, shapes: tuple[ColumnShape, ...], sample: Sample, total: int |
         distributions=distributions,
         fences=plan.fences,
         hidden=hidden,
+        number_tests=number_tests,
         inside=find_inside(job.cursor, sample, shapes),
-        misfits=count_misfits(job.cursor, sample, hidden),
+        misfits=count_misfits(job.cursor, sample, {n: h.sql for n, h in hidden.items()} | number_tests),
         rows_are_exact=rows_are_exact,
     )
 
 
-def _find_hidden(shapes: tuple[ColumnShape, ...], sample: Sample, read: _Read) -> dict[str, HiddenType]:
-    found: dict[str, HiddenType] = {}
-    for shape in shapes:
-        if shape.type == "VARCHAR":
-            values = [v for v, _ in read.columns[shape.name].histogram] or sample.columns[shape.name].values
-            hidden = find_hidden_type(shape.name, values)
-            if hidden is not None:
-                found[shape.name] = hidden
-    return found
+def _find_hidden(shapes: Sequence[ColumnShape], sample: Sample, read: _Read) -> dict[str, HiddenType]:
+    found = {s.name: find_hidden_type(s.name, _values(s, sample, read)) for s in shapes if s.type == "VARCHAR"}
+    return {name: hidden for name, hidden in found.items() if hidden is not None}
+
+
+def _find_number_tests(shapes: Sequence[ColumnShape], sample: Sample, read: _Read) -> dict[str, str]:
+    found = {s.name: find_number_test(s.name, _values(s, sample, read)) for s in shapes if s.type == "VARCHAR"}
+    return {name: sql for name, sql in found.items() if sql is not None}
+
+
+def _values(shape: ColumnShape, sample: Sample, read: _Read) -> Sequence[str]:
+    return [v for v, _ in read.columns[shape.name].histogram] or sample.columns[shape.name].values
 
 
 def _read_all(job: Job, shapes: tuple[ColumnShape, ...], plan: ScanPlan, total: int | None) -> tuple[_Read, bool]:

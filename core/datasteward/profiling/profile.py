@@ -177,7 +177,7 @@ def _facts(source: ProfileSource, looks: Looks, shape: ColumnShape, column: Colu
     name = shape.name
     return ColumnFacts(
         source=source, shape=shape, profile=column, sample=looks.sample.columns[name], scanned=looks.scanned[name],
-        hidden=looks.hidden.get(name) if column.better_sql else None, misfits=looks.misfits.get(name),
+        hidden=looks.hidden.get(name) if column.better_sql else None, number_test=looks.number_tests.get(name), misfits=looks.misfits.get(name),
         inside=looks.inside.get(name), fences=looks.fences.get(name), rows=looks.rows, sampled_rows=looks.sample.rows,
         is_first=shape is looks.shapes[0],
     )  # fmt: skip

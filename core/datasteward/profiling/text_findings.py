@@ -1,11 +1,11 @@
 """What is wrong or odd in a text column."""
 
-import re
 from collections.abc import Iterator
 
 from datasteward.intake.column_types import NULL_SPELLINGS
 from datasteward.intake.sql_text import quote_text
 from datasteward.profiling.column_facts import ColumnFacts
+from datasteward.profiling.figures import format_share
 from datasteward.profiling.model import Finding, Severity
 from datasteward.profiling.spelling import damage_test, find_slips, find_variants, is_damaged
 from datasteward.profiling.text_types import HiddenType
@@ -80,7 +80,7 @@ def _hidden(facts: ColumnFacts, hidden: HiddenType) -> Iterator[Finding]:
                          example=example, is_exact=False)  # fmt: skip
     if hidden.is_mixed:
         yield facts.make("mixed_dates", "high", f"mixes {hidden.note}", max(1, rows), example=example, is_exact=False)  # fmt: skip
-    if misfits is None:
+    if misfits is None or not misfits.rows:
         return
     share = misfits.rows / max(1, facts.sampled_rows)
     if misfits.usual_rows >= _USUAL * misfits.rows and misfits.usual_rows >= 3 and share >= 0.005:
@@ -123,12 +123,11 @@ def _spellings(facts: ColumnFacts) -> Iterator[Finding]:
 
 
 def _mixed(facts: ColumnFacts) -> Iterator[Finding]:
-    """Text where most values are numbers but not nine in ten."""
-    values = [v.strip() for v in facts.sample.values if v.strip()]
-    if len(values) < 20 or facts.profile.meaning:
+    """Text where most distinct values are numbers but not nine in ten; the share told is that of rows."""
+    misfits = facts.misfits
+    if facts.number_test is None or misfits is None or not misfits.rows or facts.profile.meaning:
         return
-    numbers = sum(1 for v in values if re.fullmatch(r"-?\d+(\.\d+)?", v))
-    if 0.5 * len(values) <= numbers < 0.9 * len(values):
-        odd = next((v for v in values if not re.fullmatch(r"-?\d+(\.\d+)?", v)), "")
-        yield facts.make("mixed_types", "medium", f"mixes numbers ({numbers / len(values):.0%} of distinct values) with words", round(facts.scanned.filled * (1 - numbers / len(values))),
-                         example=odd, show=facts.show(f"TRY_CAST({facts.name} AS DOUBLE) IS NULL AND {facts.name} IS NOT NULL"), is_exact=False)  # fmt: skip
+    share = misfits.fitting_rows / max(1, facts.sampled_rows)
+    yield facts.make("mixed_types", "medium", f"mixes numbers ({format_share(share)} of {'the sampled ' if facts.is_sampled else ''}rows) with words",
+                     facts.estimate(misfits.rows), example=misfits.usual, is_exact=not facts.is_sampled,
+                     show=facts.show(f"{facts.name} IS NOT NULL AND ({facts.number_test}) IS NULL"))  # fmt: skip

@@ -17,6 +17,8 @@ MISSING_WORDS = frozenset(w.lower() for w in NULL_SPELLINGS) | {
     "undefined",
 }
 _NEED = 0.9
+_NUMBER = r"-?[0-9]+(\.[0-9]+)?"
+_LEAST_MIXED = 20
 _HEAD = 16
 _BOOLEANS = (
     ("yes", "no"),
@@ -121,6 +123,15 @@ def find_hidden_type(name: str, values: Sequence[str]) -> HiddenType | None:
         if hidden:
             return hidden
     return None
+
+
+def find_number_test(name: str, values: Sequence[str]) -> str | None:
+    """An SQL expression, not NULL for the numbers, where at least half but not nine in ten of the distinct text `values` are."""
+    filled = filled_values(values)
+    numbers = sum(1 for v in filled if re.fullmatch(_NUMBER, v))
+    if len(filled) < _LEAST_MIXED or not 0.5 * len(filled) <= numbers < _NEED * len(filled):
+        return None
+    return f"CASE WHEN regexp_full_match(trim({quote_name(name)}), {quote_text(_NUMBER)}) THEN true END"
 
 
 def _share(filled: Sequence[str], test: Callable[[str], object]) -> float:
