@@ -166,3 +166,17 @@ def test_the_state_of_runs_is_told_in_commands_not_in_tool_names(tmp_path: Path)
     assert run.returncode == 4, run.stdout + run.stderr
     assert "c1 waits for a decision" in run.stdout
     assert not re.search("change_status|pipeline_status|run_pipeline", none.stdout + run.stdout)
+
+
+NIGHTLY = '[[policy.rules]]\nname = "nightly"\nverdict = "allow"\nkinds = ["pipeline_run"]\n'
+
+
+def test_an_applied_run_names_the_command_that_tells_its_rows_instead_of_estimates(tmp_path: Path) -> None:
+    folder = make_workspace(tmp_path / "shop")
+    (folder / "steward.toml").write_text(NIGHTLY)
+    assert steward(folder, "pipeline", "init", "daily").returncode == 0
+    run = steward(folder, "--no-owner", "pipeline", "run", "daily")
+    assert run.returncode == 0, run.stdout + run.stderr
+    shown = steward(folder, "changes", "show", "c1").stdout
+    assert "tables of the run: staging.first\nsteward pipeline status c1 tells its rows" in shown
+    assert "known when" not in shown and "about" not in shown

@@ -1,10 +1,15 @@
 """The inbox: what waits is shown with its rows, and only a deliberate key in the panel decides."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from datasteward.changes.model import Preview, TableEffect, TableName
+from datasteward.changes.render import render_report
+from datasteward.changes.reports import ChangeReport
+from datasteward_tui.change_words import summarise_effect
 from tests.support.app_desks import UPDATE, make_desk_app, make_orders, pass_guard, propose
 from tests.support.app_runs import SIZES, frame, match_snapshot, until, until_shown
 from tests.support.changes_workspace import ChangesWorkspace
@@ -173,3 +178,16 @@ async def test_the_inbox_looks_as_it_should(
         await pilot.press("p")
         await until_shown(pilot, "whole preview")
         match_snapshot(app, "approval-whole")
+
+
+def test_estimates_of_a_run_are_told_until_it_is_applied() -> None:
+    table = TableEffect(
+        table=TableName(name="days"), action="replaced", rows_before=422, rows_after=422, is_estimated=True
+    )
+    preview = Preview(tables=(table,))
+    report = ChangeReport(change="c11", status="applied", message="", digest="", preview=preview)
+    told = render_report(report)
+    assert "tables of the run: days\nsteward pipeline status c11 tells its rows" in told and "422" not in told
+    assert "422 -> about 422" in render_report(replace(report, status="waiting"))
+    assert summarise_effect(preview, applied_as="c11") == "run of days, /runs c11 tells its rows"
+    assert summarise_effect(preview) == "days rebuilt, 422 → about 422 rows"

@@ -22,12 +22,14 @@ SHOWN_SAMPLES = 8
 ARROW = " → "
 
 
-def draw_effect(preview: "Preview", width: int, palette: Palette) -> Iterator[Strip]:
+def draw_effect(preview: "Preview", width: int, palette: Palette, *, is_applied: bool = False) -> Iterator[Strip]:
     """Each table with its changed columns and rows before and after, then all that is no table, then the way back.
 
-    What happens to the table is left to the headline when there is but one.
+    What happens to the table is left to the headline when there is but one, and when it was estimated and is applied.
     """
     for effect in preview.tables:
+        if is_applied and effect.is_estimated:
+            continue
         style = palette.bad if effect.deleted or effect.action == "dropped" else palette.strong
         if len(preview.tables) > 1:
             yield from wrap_text(Text(show_line(describe_table(effect), 300), style), width)

@@ -40,13 +40,15 @@ class ChangeCase:
 def draw_change(case: ChangeCase, width: int, palette: Palette) -> list[Strip]:
     """All that a person needs for a decision, nothing cut but cells, which say so."""
     row = case.row
-    strips = wrap_text(Text(summarise_effect(row.proposal.preview), palette.heading), width)
+    applied_as = row.summary.handle if row.summary.status == "applied" else None
+    headline = summarise_effect(row.proposal.preview, applied_as=applied_as)
+    strips = wrap_text(Text(headline, palette.heading), width)
     strips += [*_draw_who(row, width, palette), *_draw_weight(row, width, palette)]
     if row.approval is not None:
         strips += draw_fact("decided", _decision(row), width, palette)
     strips += _draw_proof(case, width, palette)
     strips += _draw_sql(case, width, palette)
-    strips += draw_effect(row.proposal.preview, width, palette)
+    strips += draw_effect(row.proposal.preview, width, palette, is_applied=applied_as is not None)
     if row.earlier_preview is not None:
         words = f"was measured before as {summarise_effect(row.earlier_preview)}"
         strips += wrap_text(Text(words, palette.muted), width)

@@ -9,9 +9,15 @@ if TYPE_CHECKING:
     from datasteward.changes.model import FileEffect, Preview, TableEffect
 
 
-def summarise_effect(preview: "Preview") -> str:
-    """The effect in a few words: rows, objects and files."""
-    parts = [describe_table(t) for t in preview.tables]
+def summarise_effect(preview: "Preview", *, applied_as: str | None = None) -> str:
+    """The effect in a few words: rows, objects and files.
+
+    `applied_as` is the handle of a change that was applied: what was estimated of it is left out.
+    """
+    parts = [describe_table(t) for t in preview.tables if not (applied_as and t.is_estimated)]
+    ran = [t.table.label for t in preview.tables if applied_as and t.is_estimated]
+    if ran:
+        parts.append(f"run of {', '.join(ran)}, /runs {applied_as} tells its rows")
     parts += [f"{c.kind} {c.name} {c.action}" for c in preview.schema_changes if not _is_told(c.name, preview)]
     parts += [f"{f.path.rsplit('/', 1)[-1]} {f.action}" for f in preview.files]
     return show_line("; ".join(parts) or "no effect", 400)

@@ -218,7 +218,8 @@ def _tell(decision: Decision, report: "ChangeReport") -> NoticeBlock:
             undo = f"/undo {change} proposes to take it back." if can_undo else None
             if report.proven:
                 undo = f"/changes {change} shows the fingerprints."
-            return NoticeBlock(f"{change} applied{took}: {summarise_effect(report.preview)}.{proof}", "good", undo)
+            effect = summarise_effect(report.preview, applied_as=change)
+            return NoticeBlock(f"{change} applied{took}: {effect}.{proof}", "good", undo)
         case "rejected":
             return NoticeBlock(f"{change} rejected.{f' “{report.comment}”' if report.comment else ''}", "info")
         case "waiting" | "moved" if report.successor or report.status == "waiting":

@@ -35,11 +35,18 @@ def make_safe(text: str) -> str:
     return "".join(c if c == "\n" or unicodedata.category(c) not in _UNSAFE else f"\\u{{{ord(c):x}}}" for c in text)
 
 
-def render_preview(preview: Preview, *, with_rows: bool = True) -> str:
-    """The effect, one block a table, then schema, files, checks, downstream and notes."""
+def render_preview(preview: Preview, *, with_rows: bool = True, applied_as: str | None = None) -> str:
+    """The effect, one block a table, then schema, files, checks, downstream and notes.
+
+    `applied_as` is the handle of a change that was applied: what was estimated of it is left out.
+    """
     lines: list[str] = []
     for table in preview.tables:
-        lines += _table_lines(table, with_rows)
+        if not (applied_as and table.is_estimated):
+            lines += _table_lines(table, with_rows)
+    ran = [make_safe(t.table.label) for t in preview.tables if applied_as and t.is_estimated]
+    if ran:
+        lines += [f"tables of the run: {', '.join(ran)}", f"steward pipeline status {applied_as} tells its rows"]
     for change in preview.schema_changes:
         lines.append(f"{change.kind} {make_safe(change.name)}: {change.action}")
         lines += [f"  {make_safe(d)}" for d in change.details]
@@ -139,7 +146,8 @@ def render_change(row: ChangeRow) -> str:
         lines.append(f"take back {proposal.undo.change}")
     lines += [make_safe(s.sql) for s in proposal.statements]
     lines += [f"  {p.name} = {make_safe(repr(p.value))}" for p in proposal.parameters]
-    lines += ["", render_preview(proposal.preview)]
+    applied_as = summary.handle if summary.status == "applied" else None
+    lines += ["", render_preview(proposal.preview, applied_as=applied_as)]
     if row.earlier_preview is not None and summary.status == "waiting":
         lines += ["", *_difference_lines(row.earlier_preview, proposal.preview)]
     lines += ["", f"policy: {row.verdict}", f"digest: {show_digest(summary.digest)}"]
@@ -176,7 +184,8 @@ def render_report(report: ChangeReport, *, with_rows: bool = True) -> str:
         lines += [f"what {report.successor} would do now:", render_preview(report.preview_now, with_rows=with_rows)]
         lines += _difference_lines(report.preview, report.preview_now)
     else:
-        lines.append(render_preview(report.preview, with_rows=with_rows))
+        applied_as = report.change if report.status == "applied" else None
+        lines.append(render_preview(report.preview, with_rows=with_rows, applied_as=applied_as))
     if report.earlier_preview is not None and report.status == "waiting":
         lines += _difference_lines(report.earlier_preview, report.preview)
     if report.status == "waiting":
