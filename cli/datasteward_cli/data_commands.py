@@ -5,12 +5,15 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from datasteward_cli.app import Scope
 from datasteward_cli.calls import call_tool
+
+if TYPE_CHECKING:
+    from datasteward_tools.search_catalog import SearchCatalogOutput
 
 PERSON_BUDGET = 12_000
 
@@ -131,10 +134,24 @@ def results() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def list_results(scope: Scope, words: tuple[str, ...], as_json: bool) -> None:
-    """List stored results, newest first, with rows, size and SQL; WORDS narrow by name or column."""
-    arguments = {"kind": "result", "words": " ".join(words), "detail": "full", "budget": 20_000}
-    answer = call_tool(scope, "search_catalog", arguments)
-    click.echo(json.dumps(answer.structured, ensure_ascii=False) if as_json else answer.text)
+    """List the newest stored results with rows, size and SQL; WORDS narrow by name or column."""
+    found = _find_results(scope, " ".join(words))
+    click.echo(json.dumps(found.to_structured(), ensure_ascii=False) if as_json else found.to_text())
+
+
+def _find_results(scope: Scope, words: str) -> "SearchCatalogOutput":
+    """Every page of the catalog's results as one."""
+    from datasteward_tools.search_catalog import Dataset, SearchCatalogOutput
+
+    arguments = {"kind": "result", "words": words, "detail": "full", "budget": 20_000}
+    datasets: list[Dataset] = []
+    offset: int | None = 0
+    while offset is not None:
+        answer = call_tool(scope, "search_catalog", arguments | {"offset": offset})
+        page = SearchCatalogOutput.model_validate(answer.structured)
+        datasets += page.datasets
+        offset = page.next_offset
+    return page.model_copy(update={"datasets": datasets})
 
 
 @results.command("show")

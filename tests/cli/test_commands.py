@@ -180,3 +180,15 @@ def test_an_applied_run_names_the_command_that_tells_its_rows_instead_of_estimat
     shown = steward(folder, "changes", "show", "c1").stdout
     assert "tables of the run: staging.first\nsteward pipeline status c1 tells its rows" in shown
     assert "known when" not in shown and "about" not in shown
+
+
+def test_results_are_listed_to_the_last_also_when_they_take_more_than_one_page(folder: Path) -> None:
+    columns = ", ".join(f"{n} AS a_column_with_a_long_name_{n}" for n in range(300))
+    for _ in range(4):
+        assert steward(folder, "query", f"SELECT {columns}").returncode == 0
+    told = steward(folder, "results", "list").stdout
+    assert told.startswith("4 datasets") and "cut:" not in told
+    assert re.findall(r"^result (r\d+)", told, re.MULTILINE) == ["r4", "r3", "r2", "r1"]
+    body = json.loads(steward(folder, "results", "list", "--json").stdout)
+    assert len(body["datasets"]) == body["total"] == 4 and "next_offset" not in body
+    assert body["datasets"][0]["columns"][299][0] == "a_column_with_a_long_name_299"
