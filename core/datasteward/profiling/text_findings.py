@@ -6,6 +6,7 @@ from datasteward.intake.column_types import NULL_SPELLINGS
 from datasteward.intake.sql_text import quote_text
 from datasteward.profiling.column_facts import ColumnFacts
 from datasteward.profiling.figures import format_share
+from datasteward.profiling.misfits import Misfits
 from datasteward.profiling.model import Finding, Severity
 from datasteward.profiling.spelling import damage_test, find_slips, find_variants, is_damaged
 from datasteward.profiling.text_types import HiddenType
@@ -73,8 +74,8 @@ def _hidden(facts: ColumnFacts, hidden: HiddenType) -> Iterator[Finding]:
         rows -= facts.estimate(misfits.rows)
     unfit = {*NULL_SPELLINGS, "", misfits.usual if misfits else ""}
     example = next((v.value for v in facts.sample.top if v.value.strip() not in unfit), "")
-    yield facts.make(code, "medium", f"is text but holds {hidden.note}", max(1, rows), example=example, show=odd,
-                     mend=f"{hidden.sql} AS {c}", is_exact=not facts.is_sampled)  # fmt: skip
+    yield facts.make(code, "medium", f"is text but holds {hidden.note}{_told_loss(facts)}", max(1, rows), example=example, show=odd,
+                     mend=f"{hidden.sql} AS {c}" if _may_mend(misfits) else "", is_exact=not facts.is_sampled)  # fmt: skip
     if hidden.is_ambiguous:
         yield facts.make("ambiguous_dates", "high", "has dates that read both as day/month and month/day", max(1, rows),
                          example=example, is_exact=False)  # fmt: skip
@@ -92,6 +93,21 @@ def _hidden(facts: ColumnFacts, hidden: HiddenType) -> Iterator[Finding]:
     else:
         yield facts.make("mixed_types", "medium", f"has values that are not {hidden.note}", facts.estimate(misfits.rows),
                          example=misfits.usual, show=odd, is_exact=not facts.is_sampled)  # fmt: skip
+
+
+def _may_mend(misfits: Misfits | None) -> bool:
+    """Whether the rows that a conversion turns to NULL are counted and fewer than those it converts."""
+    return misfits is not None and misfits.rows < misfits.fitting_rows
+
+
+def _told_loss(facts: ColumnFacts) -> str:
+    """How many rows hold something that becomes NULL by the conversion offered; nothing where none does."""
+    misfits = facts.misfits
+    if misfits is None or not misfits.rows or not _may_mend(misfits):
+        return ""
+    rows = facts.estimate(misfits.rows)
+    about = "about " if facts.is_sampled else ""
+    return f"; converting makes {about}{rows:,} other row{'' if rows == 1 else 's'} NULL"
 
 
 def _spellings(facts: ColumnFacts) -> Iterator[Finding]:

@@ -30,7 +30,9 @@ _BOOLEANS = (
     ("si", "no"),
     ("on", "off"),
 )
-_UNIT = re.compile(r"(-?\d+(?:[.,]\d+)?)\s*([A-Za-z%°µ]{1,10}\.?)")
+_UNIT_NUMBER = r"-?\d+(\.\d+|,\d{1,2})?"
+"""A comma before three digits may part thousands or decimals: such a number is not taken."""
+_UNIT = re.compile(r"-?\d+(?:[.,]\d+)?\s*([A-Za-z%°µ]{1,10})\.?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,31 +50,33 @@ class HiddenType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shape:
+    """A way to write numbers: the pattern of a whole trimmed value, and how `{c}`, a value like that, is converted."""
+
     kind: str
     type: str
-    pattern: re.Pattern[str]
-    template: str
+    pattern: str
+    convert: str
     note: str
 
 
+_GROUPED = r"(\d{1,3}(,\d{3})+|\d+)"
 _SHAPES = (
-    _Shape(kind="integer", type="BIGINT", pattern=re.compile(r"-?(0|[1-9]\d{0,17})"), note="whole numbers",
-           template="CASE WHEN regexp_full_match(trim({c}), '-?[0-9]{{1,18}}') THEN trim({c})::BIGINT END"),
-    _Shape(kind="decimal", type="DOUBLE", pattern=re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?"), note="decimal numbers",
-           template="TRY_CAST(trim({c}) AS DOUBLE)"),
-    _Shape(kind="thousands", type="DOUBLE", pattern=re.compile(r"-?\d{1,3}(,\d{3})*(\.\d+)?|-?\d+(\.\d+)?"), note="commas as thousands separators",
-           template="TRY_CAST(replace(trim({c}), ',', '') AS DOUBLE)"),
-    _Shape(kind="decimal_comma", type="DOUBLE", pattern=re.compile(r"-?\d{1,3}(\.\d{3})*(,\d+)?|-?\d+(,\d+)?"), note="decimal commas",
-           template="TRY_CAST(replace(replace(trim({c}), '.', ''), ',', '.') AS DOUBLE)"),
+    _Shape(kind="integer", type="BIGINT", pattern=r"-?(0|[1-9]\d{0,17})", note="whole numbers", convert="{c}::BIGINT"),
+    _Shape(kind="decimal", type="DOUBLE", pattern=r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][-+]?\d+)?", note="decimal numbers",
+           convert="TRY_CAST({c} AS DOUBLE)"),
+    _Shape(kind="thousands", type="DOUBLE", pattern=r"-?\d{1,3}(,\d{3})*(\.\d+)?|-?\d+(\.\d+)?", note="commas as thousands separators",
+           convert="TRY_CAST(replace({c}, ',', '') AS DOUBLE)"),
+    _Shape(kind="decimal_comma", type="DOUBLE", pattern=r"-?\d{1,3}(\.\d{3})*(,\d+)?|-?\d+(,\d+)?", note="decimal commas",
+           convert="TRY_CAST(replace(replace({c}, '.', ''), ',', '.') AS DOUBLE)"),
     _Shape(kind="money", type="DECIMAL(18,2)", note="amounts of money",
-           pattern=re.compile(r"[-(]?\s?(?:[$€£¥]|USD|EUR|GBP|CHF)\s?-?\d[\d,]*(\.\d+)?\)?|-?\d[\d,]*(\.\d+)?\s?(?:[$€£¥]|USD|EUR|GBP|CHF)"),
-           template="TRY_CAST(regexp_replace(replace({c}, '(', '-'), '[^-0-9.]', '', 'g') AS DECIMAL(18,2))"),
-    _Shape(kind="percent", type="DOUBLE", pattern=re.compile(r"-?\d[\d,]*(\.\d+)?\s?%"), note="percentages",
-           template="TRY_CAST(regexp_replace({c}, '[^-0-9.]', '', 'g') AS DOUBLE) / 100"),
-    _Shape(kind="mixed_percent", type="DOUBLE", pattern=re.compile(r"-?(0|[1-9]\d*)(\.\d+)?\s?%?"), note="numbers, some with a % sign",
-           template="TRY_CAST(replace({c}, '%', '') AS DOUBLE)"),
-    _Shape(kind="magnitude", type="DOUBLE", pattern=re.compile(r"[$€£]?-?\d+(\.\d+)?\s?[kKmMbB]n?"), note="numbers with k, M or B",
-           template="TRY_CAST(regexp_extract({c}, '-?[0-9.]+') AS DOUBLE) * CASE lower(regexp_extract({c}, '([kmbKMB])n?$', 1)) WHEN 'k' THEN 1e3 WHEN 'm' THEN 1e6 WHEN 'b' THEN 1e9 ELSE 1 END"),
+           pattern=rf"[-(]?\s?([$€£¥]|USD|EUR|GBP|CHF)\s?-?{_GROUPED}(\.\d{{1,2}})?\)?|-?{_GROUPED}(\.\d{{1,2}})?\s?([$€£¥]|USD|EUR|GBP|CHF)",
+           convert="TRY_CAST(regexp_replace(replace({c}, '(', '-'), '[^-0-9.]', '', 'g') AS DECIMAL(18,2))"),
+    _Shape(kind="percent", type="DOUBLE", pattern=rf"-?{_GROUPED}(\.\d+)?\s?%", note="percentages",
+           convert="TRY_CAST(regexp_replace({c}, '[^-0-9.]', '', 'g') AS DOUBLE) / 100"),
+    _Shape(kind="mixed_percent", type="DOUBLE", pattern=r"-?(0|[1-9]\d*)(\.\d+)?\s?%?", note="numbers, some with a % sign",
+           convert="TRY_CAST(replace({c}, '%', '') AS DOUBLE)"),
+    _Shape(kind="magnitude", type="DOUBLE", pattern=r"[$€£]?-?\d+(\.\d+)?\s?[kKmMbB]n?", note="numbers with k, M or B",
+           convert="TRY_CAST(regexp_extract({c}, '-?[0-9.]+') AS DOUBLE) * CASE lower(regexp_extract({c}, '([kmbKMB])n?$', 1)) WHEN 'k' THEN 1e3 WHEN 'm' THEN 1e6 WHEN 'b' THEN 1e9 END"),
 )  # fmt: skip
 
 _DATES = (
@@ -142,6 +146,12 @@ def _share(filled: Sequence[str], test: Callable[[str], object]) -> float:
     return sum(1 for v in filled if test(v)) / len(filled)
 
 
+def _convert_whole(name: str, pattern: str, convert: str) -> str:
+    """SQL that converts the trimmed values `pattern` matches from end to end, and gives NULL for all others."""
+    value = f"trim({quote_name(name)})"
+    return f"CASE WHEN regexp_full_match({value}, {quote_text(pattern)}) THEN {convert.format(c=value)} END"
+
+
 def _find_number(name: str, filled: list[str]) -> HiddenType | None:
     if sum(any(c.isdigit() for c in v) for v in filled) < _NEED * len(filled):
         return None
@@ -149,12 +159,12 @@ def _find_number(name: str, filled: list[str]) -> HiddenType | None:
         return None
     best: HiddenType | None = None
     for shape in _SHAPES:
-        share = _share(filled, shape.pattern.fullmatch)
+        share = _share(filled, re.compile(shape.pattern).fullmatch)
         if share >= _NEED and (best is None or share > best.share) and (best is None or best.share < 1):
             best = HiddenType(
                 kind=shape.kind,
                 type=shape.type,
-                sql=shape.template.format(c=quote_name(name)),
+                sql=_convert_whole(name, shape.pattern, shape.convert),
                 share=share,
                 note=shape.note,
             )
@@ -181,21 +191,30 @@ def _find_json(name: str, filled: list[str]) -> HiddenType | None:
 
 
 def _find_unit(name: str, filled: list[str]) -> HiddenType | None:
-    matches = [_UNIT.fullmatch(v) for v in filled]
-    found = [m for m in matches if m]
-    units = Counter(m.group(2) for m in found)
-    usual = {u.lower().rstrip(".s") for u, n in units.items() if n >= 0.02 * len(found)}
-    if len(found) < 0.8 * len(filled) or not 0 < len(usual) <= 6 or len(filled) < 3:
+    """Numbers with a unit; only those with the most frequent unit are converted, as others measure something else."""
+    spellings = Counter(m.group(1) for m in map(_UNIT.fullmatch, filled) if m)
+    units = Counter(_singular(u) for u in spellings.elements())
+    found = units.total()
+    usual = [u for u, n in units.items() if n >= 0.02 * found]
+    if found < 0.8 * len(filled) or not 0 < len(usual) <= 6 or len(filled) < 3:
         return None
-    sql = f"TRY_CAST(regexp_extract({quote_name(name)}, '-?[0-9]+([.][0-9]+)?') AS DOUBLE)"
-    listed = ", ".join(u for u, _ in units.most_common(4))
+    unit = units.most_common(1)[0][0]
+    plural = "s?" if len(unit) > 1 and unit.isalpha() else ""
+    pattern = rf"{_UNIT_NUMBER}\s*(?i:{re.escape(unit)}{plural})\.?"
+    share = sum(1 for v in filled if re.fullmatch(pattern, v)) / len(filled)
+    if not share:
+        return None
     return HiddenType(
         kind="number_with_unit",
         type="DOUBLE",
-        sql=sql,
-        share=len(found) / len(filled),
-        note=f"numbers with a unit ({listed})",
+        sql=_convert_whole(name, pattern, "TRY_CAST(replace(regexp_extract({c}, '-?[0-9.,]+'), ',', '.') AS DOUBLE)"),
+        share=share,
+        note=f"numbers with a unit ({next(u for u, _ in spellings.most_common() if _singular(u) == unit)})",
     )
+
+
+def _singular(unit: str) -> str:
+    return unit.lower().removesuffix("s") if len(unit) > 2 else unit.lower()
 
 
 def _find_date(name: str, filled: list[str]) -> HiddenType | None:
