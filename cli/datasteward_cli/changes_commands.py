@@ -169,9 +169,13 @@ def _is_confirmed(change: str, typed_rows: int | None) -> bool:
     if typed_rows is None:
         return click.confirm(f"Apply {change}?", default=False)
     answer: str = click.prompt(
-        f"This is large or final. Type the number of rows that change to apply {change}", type=str
+        f"This is large or final. Type how many rows change (come in, change and go, together) to apply {change}",
+        type=str,
     )
-    return answer.strip().replace(",", "") == str(typed_rows)
+    is_right = answer.strip().replace(",", "") == str(typed_rows)
+    if not is_right:
+        click.echo(f"'{answer.strip()}' is not that number.", err=True)
+    return is_right
 
 
 def user_name() -> str:
@@ -234,12 +238,16 @@ def watch_changes(scope: Scope, seconds: float) -> None:
 def undo_change(scope: Scope, change: str, purpose: str) -> int:
     """Propose to take an applied change back; approve the proposal to do it."""
     from datasteward.changes.render import render_report
+    from datasteward_cli.calls import name_commands
 
     report = with_service(
         scope, lambda service: service.propose_undo(change, requested_by=f"cli:{user_name()}", purpose=purpose)
     )
-    click.echo(render_report(report))
-    return ExitCode.WAITING_FOR_APPROVAL if report.status == "waiting" else ExitCode.DONE
+    click.echo(name_commands(render_report(report)))
+    if report.status != "waiting":
+        return ExitCode.DONE
+    click.echo(f"Decide with: steward changes approve {report.change}", err=True)
+    return ExitCode.WAITING_FOR_APPROVAL
 
 
 @click.group()

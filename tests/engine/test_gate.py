@@ -155,3 +155,32 @@ def test_a_text_beyond_the_limit_is_refused_as_too_large(sandbox: Sandbox) -> No
 def test_comments_only_hold_no_statement_and_no_refusal(sandbox: Sandbox) -> None:
     report = sandbox.gate.check("-- nothing\n/* at all */ ;", intent="read")
     assert report.statements == () and report.refusal is None
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TABLE made AS SELECT 1 AS a; INSERT INTO made VALUES (2); UPDATE made SET a = 3",
+        "CREATE SCHEMA fresh; CREATE TABLE fresh.t (a int); INSERT INTO fresh.t SELECT 1",
+        "CREATE TABLE made (a int); DROP TABLE made; CREATE TABLE made (b int); INSERT INTO made SELECT 1",
+        "CREATE SCHEMA fresh; COMMENT ON SCHEMA fresh IS 'x'; CREATE TABLE fresh.t (a int); INSERT INTO fresh.t SELECT 1",
+    ],
+)
+def test_later_statements_of_a_change_know_what_earlier_ones_make(sandbox: Sandbox, sql: str) -> None:
+    report = sandbox.gate.check(sql, intent="write")
+    assert [s.refusal for s in report.statements] == [None] * len(report.statements)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        'CREATE TABLE "{{R}}/outside/secret.csv" (a int); DROP TABLE "{{R}}/outside/secret.csv";'
+        ' CREATE TABLE loot AS FROM "{{R}}/outside/secret.csv"',
+        'CREATE TABLE "/etc/passwd" (a int); ALTER TABLE "/etc/passwd" RENAME TO b; CREATE TABLE loot AS FROM "/etc/passwd"',
+        "CREATE SCHEMA s; CREATE TABLE s.t (a int); DROP SCHEMA s CASCADE; CREATE TABLE loot AS FROM s.t",
+        "CREATE TABLE made (a int); DROP TABLE made; INSERT INTO made VALUES (1)",
+    ],
+)
+def test_a_name_that_is_dropped_again_stands_for_no_table(sandbox: Sandbox, sql: str) -> None:
+    report = sandbox.gate.check(sandbox.fill(sql), intent="write")
+    assert report.statements[-1].refusal is not None

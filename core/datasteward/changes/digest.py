@@ -10,8 +10,11 @@ _CHUNK_BYTES = 1 << 20
 
 
 def canonical_json(model: BaseModel) -> bytes:
-    """The model as RFC 8785 canonical JSON; integers beyond 53 bits are refused by that rule, so they are text here."""
-    return rfc8785.dumps(_plain(model.model_dump(mode="json")))
+    """The model as RFC 8785 canonical JSON; integers beyond 53 bits are refused by that rule, so they are text here.
+
+    Values that are defaults are left out, so that a later version with one more field still finds the same digest.
+    """
+    return rfc8785.dumps(_plain(model.model_dump(mode="json", exclude_defaults=True)))
 
 
 def digest_of(model: BaseModel) -> str:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from datasteward.changes.jobs import CheckQuery
 from datasteward.changes.model import Preview, StatementWork
-from datasteward.lineage.recording import TABLE_NAMESPACE, WorkspaceLineage
+from datasteward.lineage.noting import ANSWER_NAMESPACE
+from datasteward.lineage.recording import RESULT_NAMESPACE, TABLE_NAMESPACE, WorkspaceLineage
 from datasteward.lineage.schemas import ColumnRef, DatasetKey
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 DEPTH = 10
 MAX_NAMED = 200
+_SNAPSHOTS = frozenset({RESULT_NAMESPACE, ANSWER_NAMESPACE})
+"""What was made once and stays as it is, though more may have been made from it."""
 
 
 class LineageHooks:
@@ -57,7 +60,7 @@ class LineageHooks:
                 graph = trace(connection, starts, "downstream", depth=DEPTH)
                 met.update(dict.fromkeys([*graph.starts, *(n.ref for n in graph.nodes)]))
                 for node in graph.nodes:
-                    if node.depth > 0:
+                    if node.depth > 0 and node.ref.dataset.namespace not in _SNAPSHOTS:
                         column = f".{node.ref.column}" if node.ref.column else ""
                         found[f"{node.ref.dataset.name}{column}"] = None
         relying = [d.describe() for source in self._dependents for d in source.find(list(met))]

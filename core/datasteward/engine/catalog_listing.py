@@ -5,12 +5,14 @@ from typing import Any
 
 import duckdb
 
-from datasteward.engine.carriers import quote_text
+from datasteward.engine.carriers import quote_name, quote_text
 from datasteward.engine.duckdb_errors import explain_duckdb_error
 from datasteward.engine.operations import Tell
 from datasteward.engine.session import Session
 from datasteward.errors import ToolError
 
+_COUNTED = 10_000_000
+_COUNTED_TABLES = 300
 _TABLES = """
 SELECT schema_name, table_name, 'table' AS kind, estimated_size, comment FROM system.main.duckdb_tables()
 WHERE database_name = {database} AND NOT internal AND NOT temporary
@@ -28,7 +30,7 @@ WHERE database_name = {database} AND NOT internal ORDER BY schema_name, table_na
 def list_catalog(session: Session, arguments: Mapping[str, Any], tell: Tell) -> Any:
     """`{"database": name or None, "tables": [...], "sources": [...]}`.
 
-    Tables carry schema, name, kind, rows (an estimate of the engine's, exact for tables without deletes) and columns.
+    Tables carry schema, name, kind, rows (exact up to ten million, else the engine's estimate) and columns.
     With `sources` in the arguments (names of files or results), their columns are described too, each with an error
     text instead when it cannot be read.
     """
@@ -50,18 +52,32 @@ def _tables(cursor: duckdb.DuckDBPyConnection, database: str) -> list[dict[str, 
     for schema, table, column, kind, nullable in cursor.execute(_COLUMNS.format(database=literal)).fetchall():
         columns.setdefault((schema, table), []).append([column, kind, nullable])
     rows = cursor.execute(_TABLES.format(database=literal)).fetchall()
+    counts = _count(cursor, database, [(s, t) for s, t, kind, size, _ in rows if size is not None and size <= _COUNTED])
     return [
         {
             "schema": schema,
             "name": table,
             "kind": kind,
-            "rows": size,
+            "rows": counts.get((schema, table), size),
             "comment": comment,
             "columns": columns.get((schema, table), []),
         }
         for schema, table, kind, size, comment in rows
         if schema != "_steward"
     ]
+
+
+def _count(
+    cursor: duckdb.DuckDBPyConnection, database: str, tables: list[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """The exact rows of tables; the engine's own estimate still counts rows that are gone."""
+    if not tables:
+        return {}
+    counted = " UNION ALL ".join(
+        f"SELECT {i}, count(*) FROM {quote_name(database)}.{quote_name(schema)}.{quote_name(table)}"
+        for i, (schema, table) in enumerate(tables[:_COUNTED_TABLES])
+    )
+    return {tables[i]: n for i, n in cursor.execute(counted).fetchall()}
 
 
 def _describe(session: Session, cursor: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from datasteward.engine.gate_facts import (
 )
 from datasteward.engine.gate_files import FileRules
 from datasteward.engine.gate_functions import IMPLICIT_FUNCTIONS
+from datasteward.engine.gate_made import GrowingCatalog
 from datasteward.engine.gate_parser import Parser, SplitStatement, Tree, trim_statement
 from datasteward.engine.gate_text import DEFAULT_MAX_BYTES, check_text
 from datasteward.engine.gate_tree import TreeWalk
@@ -86,10 +87,17 @@ class Gate:
                 raise Refused(f"{len(split)} statements were sent; at most {MAX_STATEMENTS} are taken.")
         except Refused as refused:
             return GateReport(statements=(), problem=_refusal(refused, sql, 0))
-        return GateReport(statements=tuple(self._facts(sql, item, intent) for item in split))
+        catalog = GrowingCatalog(self._catalog)
+        statements = []
+        for item in split:
+            facts = self._facts(sql, item, intent, catalog)
+            statements.append(facts)
+            if facts.refusal is None:
+                catalog.add(facts.writes)
+        return GateReport(statements=tuple(statements))
 
-    def _facts(self, sql: str, item: SplitStatement, intent: Intent) -> StatementFacts:
-        walk = self._walk()
+    def _facts(self, sql: str, item: SplitStatement, intent: Intent, catalog: CatalogView) -> StatementFacts:
+        walk = self._walk(catalog)
         try:
             verdict = judge_statement(item, walk)
         except Exception as error:
@@ -119,9 +127,9 @@ class Gate:
             refusal=None if stopped is None else _refusal(stopped, sql, item.start),
         )
 
-    def _walk(self) -> TreeWalk:
+    def _walk(self, catalog: CatalogView) -> TreeWalk:
         return TreeWalk(
-            catalog=self._catalog,
+            catalog=catalog,
             resolver=self._names,
             files=self._files,
             parser=self._parser,
@@ -133,7 +141,7 @@ class Gate:
         """Why nothing can run while a stored macro takes the place of a function that DuckDB itself calls by name."""
         for name in sorted(IMPLICIT_FUNCTIONS.intersection(self._catalog.macro_names())):
             try:
-                self._walk().judge_planted(name)
+                self._walk(self._catalog).judge_planted(name)
             except Refused as refused:
                 message = f"The database holds a macro {name} in the place of DuckDB's own function: {refused.message}"
                 return Refused(message, hint=f"Drop it: propose_change with DROP MACRO {name}.")

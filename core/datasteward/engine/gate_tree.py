@@ -205,6 +205,12 @@ class TreeWalk:
             case (first, schema, name) if database and first.casefold() == database:
                 return (schema, name)
         shown = ".".join(path)
+        if database and len(path) == 2:
+            raise Refused(
+                f"There is no schema '{path[0]}' in the workspace's database ({self.catalog.database_name}).",
+                code="not_found",
+                hint=f"Propose CREATE SCHEMA {path[0]} first; no database but this one is changed.",
+            )
         known = f"the workspace's database ({self.catalog.database_name})" if database else "no database yet"
         raise Refused(f"{shown} is not in {known}.", hint="Only tables of the workspace's database can be changed.")
 

@@ -5,10 +5,11 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from datasteward.lineage.edges import Confidence, Edge, StatementLineage
-from datasteward.lineage.schemas import Column, ColumnRef, Dataset, DatasetKey, DatasetKind
+from datasteward.lineage.schemas import FILE_NAMESPACE, Column, ColumnRef, Dataset, DatasetKey, DatasetKind
 
 MAX_EDGES = 2_000_000
 
@@ -173,11 +174,23 @@ class LineageStore:
         )
 
     def find_datasets(self, name: str) -> list[DatasetKey]:
-        """The datasets of that name in any namespace, without regard to case; the newest first."""
+        """The datasets of that name in any namespace, without regard to case; the newest first.
+
+        Where there is none, the one file that goes by this friendly name.
+        """
         rows = self.connection.execute(
             "SELECT namespace, name FROM lineage_dataset WHERE name = ? COLLATE NOCASE ORDER BY last_seen DESC", (name,)
         )
-        return [DatasetKey(*row) for row in rows]
+        found = [DatasetKey(*row) for row in rows]
+        return found or self._files_called(name)
+
+    def _files_called(self, name: str) -> list[DatasetKey]:
+        from datasteward.engine.files import fold_name
+
+        rows = self.connection.execute("SELECT name FROM lineage_dataset WHERE namespace = ?", (FILE_NAMESPACE,))
+        wanted = fold_name(name)
+        found = [DatasetKey(FILE_NAMESPACE, str(row[0])) for row in rows if fold_name(Path(row[0])) == wanted]
+        return found if len(found) == 1 else []
 
     def list_datasets(self, limit: int = 1000) -> list[DatasetKey]:
         """The datasets that exist, newest first."""

@@ -65,7 +65,7 @@ def find_folder(root: Path, named: str | None) -> str:
             code="not_found" if not known else "invalid_arguments",
             hint="steward pipeline init makes one." if not known else None,
         )
-    for candidate in (named, f"pipelines/{named}"):
+    for candidate in (f"pipelines/{named}", named):
         path = (root / candidate).resolve()
         if path.is_dir() and path.is_relative_to(root):
             return path.relative_to(root).as_posix()
