@@ -130,8 +130,25 @@ class SourcePlans:
         intake = self._inspect(stamp, part_of(source))
         plan = read_plan(connection, intake, self._settings.cache_folder)
         is_read_whole = stamp.look == "all" and intake.format == "delimited"
-        told = (*([_READ_WHOLE] if is_read_whole else []), *intake.doubts, *plan.told)
+        is_otherwise = is_read_whole and self._is_otherwise_by_first_lines(source, stamp, plan, connection)
+        told = (*([_READ_WHOLE] if is_otherwise else []), *intake.doubts, *plan.told)
         return replace(plan, told=tuple(dict.fromkeys(told)))
+
+    def _is_otherwise_by_first_lines(
+        self, source: NamedSource, stamp: _Stamp, plan: "ReadPlan", connection: duckdb.DuckDBPyConnection
+    ) -> bool:
+        """Whether the first lines alone would have `plan`'s file read otherwise: directly, or in other columns or types."""
+        from datasteward.intake.plan import is_direct, read_plan
+
+        intake = self._inspect(replace(stamp, look="sample"), part_of(source))
+        if not is_direct(intake):
+            return False
+        if plan.kind != "direct":
+            return True
+        first = read_plan(connection, intake, self._settings.cache_folder)
+        return [(c.name, c.type, c.null_spellings) for c in first.columns] != [
+            (c.name, c.type, c.null_spellings) for c in plan.columns
+        ]
 
     def _inspect(self, stamp: _Stamp, part: str | None = None) -> "Intake":
         from datasteward.intake.inspect import inspect_file
