@@ -1,10 +1,12 @@
 """What an MCP client has said over stdio, as far as a second owner process must know it to go on."""
 
 import json
+import re
 from typing import Any, Literal
 
 Id = str | int
 INTERNAL_ERROR = -32603
+_REPLY = re.compile(rb'\{"jsonrpc":"2\.0","id":(-?\d+|"(?:[^"\\]|\\.)*"),"(?:result|error)"')
 ENDED = (
     "The owner process ended during this call; the next call starts a new one. Nothing half-done is kept. "
     "A change proposed or applied just now is told by steward changes list."
@@ -40,9 +42,8 @@ class WireMemory:
 
     def is_for_client(self, line: bytes) -> bool:
         """Take in one line from the owner; False for the reply to a greeting that this process repeated."""
-        message = _read(line)
-        number = message.get("id")
-        if "method" in message or not isinstance(number, str | int):
+        number = _answered(line)
+        if number is None:
             return True
         if number == self._hidden:
             self._hidden = None
@@ -70,6 +71,18 @@ def _lost_reply(number: Id, method: str) -> bytes:
     else:
         reply["error"] = {"code": INTERNAL_ERROR, "message": ENDED}
     return json.dumps(reply, separators=(",", ":")).encode() + b"\n"
+
+
+def _answered(line: bytes) -> Id | None:
+    """The request that a line of the owner answers, read off its beginning where the owner writes it as it does."""
+    if (start := _REPLY.match(line)) is not None:
+        return _id(json.loads(start[1]))
+    message = _read(line)
+    return None if "method" in message else _id(message.get("id"))
+
+
+def _id(value: object) -> Id | None:
+    return value if isinstance(value, str | int) else None
 
 
 def _read(line: bytes) -> dict[str, Any]:
