@@ -253,7 +253,8 @@ def _write_grid(
     if table.header_rows > 1:
         told.append(f"The header spans {table.header_rows} rows; its labels were joined.")
     if not names:
-        raise ToolError(f"'{intake.part}' of {intake.path.name} is empty.", code="invalid_arguments")
+        told = f" {' '.join(intake.doubts)}" if intake.doubts else ""
+        raise ToolError(f"'{intake.part}' of {intake.path.name} is empty.{told}", code="invalid_arguments")
     body = _Body(
         names=names, labels=labels, rows=filled[table.start + table.header_rows : table.end], outside=filled[table.end :],
         told=tuple(told),

@@ -20,6 +20,7 @@ from datasteward.intake.dialect import (
     split_lines,
 )
 from datasteward.intake.encoding import guess_encoding
+from datasteward.intake.formula_errors import count_error_cells
 from datasteward.intake.layout import Table, find_table, name_columns
 from datasteward.intake.model import (
     Compression,
@@ -124,6 +125,9 @@ def _inspect_binary(base: Intake, kind: FileFormat) -> Intake:
         elif part not in {p.name for p in parts}:
             names = ", ".join(p.name for p in parts[:20])
             raise ToolError(f"{base.path.name} has no part '{part}'.", code="not_found", hint=f"It has: {names}.")
+    errors = count_error_cells(base.path, part) if kind == "excel" and part is not None else None
+    if errors:
+        doubts += (f"{errors:,} cell{'' if errors == 1 else 's'} with an error such as #DIV/0! read as empty.",)
     return replace(base, format=kind, compression=compression, parts=parts, part=part, doubts=doubts)
 
 
