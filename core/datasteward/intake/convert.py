@@ -253,8 +253,8 @@ def _write_grid(
     if table.header_rows > 1:
         told.append(f"The header spans {table.header_rows} rows; its labels were joined.")
     if not names:
-        told = f" {' '.join(intake.doubts)}" if intake.doubts else ""
-        raise ToolError(f"'{intake.part}' of {intake.path.name} is empty.{told}", code="invalid_arguments")
+        words = " ".join([f"'{intake.part}' of {intake.path.name} is empty.", *intake.doubts])
+        raise ToolError(words, code="invalid_arguments")
     body = _Body(
         names=names, labels=labels, rows=filled[table.start + table.header_rows : table.end], outside=filled[table.end :],
         told=tuple(told),
