@@ -15,8 +15,10 @@ class GrowingCatalog:
     What is dropped is gone: a name that looks like a path would mean the file from then on.
     """
 
-    def __init__(self, inner: CatalogView) -> None:
+    def __init__(self, inner: CatalogView, *, database_name: str | None = None) -> None:
+        """Over `inner`; `database_name` is for a database that is yet to be made."""
         self._inner = inner
+        self._name = database_name
         self._tables: dict[tuple[str, str], StoredObject] = {}
         self._schemas: set[str] = set()
         self._gone: set[tuple[str, str]] = set()
@@ -38,14 +40,19 @@ class GrowingCatalog:
                 self._gone.add((schema, name))
                 self._tables.pop((schema, name), None)
             elif target.action in _MAKES and target.kind == "table":
-                self._gone.discard((schema, name))
-                made = StoredObject(schema=target.schema, name=target.name, kind="table", sql="")
-                self._tables[(schema, name)] = made
+                self.add_table(target.schema, target.name)
+
+    def add_table(self, schema: str, name: str) -> None:
+        """A table that will be there, and its schema with it."""
+        key = (schema.casefold(), name.casefold())
+        self._gone.discard(key)
+        self._schemas.add(key[0])
+        self._tables[key] = StoredObject(schema=schema, name=name, kind="table", sql="")
 
     @property
     def database_name(self) -> str | None:
-        """As the catalog below has it."""
-        return self._inner.database_name
+        """As it will be called, or as the catalog below has it."""
+        return self._name or self._inner.database_name
 
     def find(self, schema: str, name: str) -> StoredObject | None:
         """The stored object, or the table that an earlier statement makes; None once a statement drops it."""

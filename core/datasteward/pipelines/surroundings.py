@@ -11,8 +11,9 @@ import duckdb
 
 from datasteward.engine.carriers import quote_name
 from datasteward.engine.duckdb_errors import explain_duckdb_error
-from datasteward.engine.gate import AttachedCatalog, CatalogName, FileRules, Gate, GateReport, StoredMacro, StoredObject
+from datasteward.engine.gate import AttachedCatalog, FileRules, Gate, GateReport, StoredObject
 from datasteward.engine.gate_facts import NamedSource, Refused
+from datasteward.engine.gate_made import GrowingCatalog
 from datasteward.engine.jobs import WorkerSettings
 from datasteward.engine.lockdown import look_into
 from datasteward.engine.sources import Sources
@@ -67,38 +68,6 @@ class OuterInput:
         return sum(f.size for f in self.files)
 
 
-class _WithAssets:
-    """The database's catalog with the pipeline's assets in it, as the gate will see it when they are there."""
-
-    def __init__(self, inner: AttachedCatalog, name: str, assets: Iterable[tuple[str, str]]) -> None:
-        self._inner = inner
-        self._name = name
-        self._assets = {
-            (schema.casefold(), table.casefold()): StoredObject(schema=schema, name=table, kind="table", sql="")
-            for schema, table in assets
-        }
-
-    @property
-    def database_name(self) -> str | None:
-        return self._name
-
-    def find(self, schema: str, name: str) -> StoredObject | None:
-        return self._assets.get((schema.casefold(), name.casefold())) or self._inner.find(schema, name)
-
-    def has_schema(self, schema: str) -> bool:
-        return any(s == schema.casefold() for s, _ in self._assets) or self._inner.has_schema(schema)
-
-    def macros(self, name: str) -> Sequence[StoredMacro]:
-        return self._inner.macros(name)
-
-    def macro_names(self) -> Iterable[str]:
-        return self._inner.macro_names()
-
-    def names(self) -> Sequence[CatalogName]:
-        made = [CatalogName(parts=(o.schema, o.name), kind="table") for o in self._assets.values()]
-        return [*self._inner.names(), *made]
-
-
 class Surroundings:
     """The workspace's data as one connection sees it; use from one thread."""
 
@@ -129,7 +98,9 @@ class Surroundings:
     def check(self, sql: str) -> GateReport:
         """The gate's word on a query; views for the names it uses are not made."""
         if self._gate is None:
-            catalog = _WithAssets(self._catalog, self._settings.database.stem, self._assets)
+            catalog = GrowingCatalog(self._catalog, database_name=self._settings.database.stem)
+            for schema, table in self._assets:
+                catalog.add_table(schema, table)
             self._gate = Gate(catalog, self._names, self._rules, max_bytes=self._settings.sql_bytes * 4)
         return self._gate.check(sql, intent="read")
 
