@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 from tests.support.workspaces import make_workspace, owned_workspace, steward
 
@@ -192,3 +193,12 @@ def test_results_are_listed_to_the_last_also_when_they_take_more_than_one_page(f
     body = json.loads(steward(folder, "results", "list", "--json").stdout)
     assert len(body["datasets"]) == body["total"] == 4 and "next_offset" not in body
     assert body["datasets"][0]["columns"][299][0] == "a_column_with_a_long_name_299"
+
+
+def test_the_catalog_counts_what_is_there_after_rows_were_deleted(tmp_path: Path) -> None:
+    make_workspace(tmp_path)
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute("DELETE FROM orders WHERE id < 10")
+    listed = steward(tmp_path, "--no-owner", "catalog", "orders", "--json")
+    (table,) = [d for d in json.loads(listed.stdout)["datasets"] if d["name"] == "orders"]
+    assert table["rows"] == 990

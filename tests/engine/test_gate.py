@@ -184,3 +184,9 @@ def test_later_statements_of_a_change_know_what_earlier_ones_make(sandbox: Sandb
 def test_a_name_that_is_dropped_again_stands_for_no_table(sandbox: Sandbox, sql: str) -> None:
     report = sandbox.gate.check(sandbox.fill(sql), intent="write")
     assert report.statements[-1].refusal is not None
+
+
+def test_a_missing_schema_is_named_with_the_way_to_make_it(sandbox: Sandbox) -> None:
+    refusal = sandbox.gate.check("CREATE TABLE scratch.t (a int)", intent="write").statements[0].refusal
+    assert refusal is not None and "no schema 'scratch'" in refusal.message
+    assert refusal.hint is not None and "CREATE SCHEMA scratch" in refusal.hint

@@ -151,3 +151,8 @@ def test_an_import_with_a_broken_file_keeps_the_others_and_fails(tmp_path: Path)
     assert "bad.sql:1" in ended.stderr
     assert "1 statements, 1 problems" in ended.stdout
     assert run(tmp_path, "trace", "good").exit_code == 0
+
+
+async def test_a_file_is_traced_by_its_friendly_name(tmp_path: Path) -> None:
+    await make_history(tmp_path)
+    assert run(tmp_path, "trace", "sales", "--down").stdout == run(tmp_path, "trace", "data/sales.csv", "--down").stdout

@@ -3,18 +3,11 @@
 import os
 import resource
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.wire_client import STEWARD, WireClient
-from tests.support.workspaces import make_workspace, owned_workspace, steward
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    with owned_workspace(tmp_path / "shop") as place:
-        yield place
+from tests.support.workspaces import make_workspace, steward
 
 
 def error_of(result: dict) -> str:

@@ -4,7 +4,6 @@ import json
 import select
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,10 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.types import ElicitRequestFormParams, ElicitResult
 from tests.support.wire_client import WireClient
-from tests.support.workspaces import owned_workspace, steward
+from tests.support.workspaces import steward
 
 pytestmark = pytest.mark.anyio
 UPDATE = "UPDATE orders SET amount = 0 WHERE id < 3"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    with owned_workspace(tmp_path / "shop") as place:
-        yield place
 
 
 def connect(folder: Path, mode: str, answer: ElicitResult | None, seen: list[str]) -> Client:

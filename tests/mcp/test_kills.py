@@ -4,23 +4,16 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.wire_client import WireClient
-from tests.support.workspaces import kill, owned_workspace, owner_process_id, steward
+from tests.support.workspaces import kill, owner_process_id, steward
 
 from datasteward.journal import Journal
 
 ROUNDS = 8
 WORK = "SELECT id, amount, repeat('x', 100) AS filler FROM orders, range(200) ORDER BY hash(id)"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    with owned_workspace(tmp_path / "shop") as place:
-        yield place
 
 
 def victims(folder: Path, client: WireClient, kind: str) -> list[int]:

@@ -3,26 +3,13 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.wire_client import WireClient
-from tests.support.workspaces import owned_workspace, owner_process_id, steward
+from tests.support.workspaces import owner_process_id, steward
 
 SLOW = "SELECT count(*) FROM range(1000000000000) t(i) WHERE hash(i) % 1000003 = 7"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    with owned_workspace(tmp_path / "shop") as place:
-        yield place
-
-
-@pytest.fixture(params=["legacy", "modern"])
-def client(request: pytest.FixtureRequest, folder: Path) -> Iterator[WireClient]:
-    with WireClient(folder, era=request.param) as made:
-        yield made
 
 
 def kill_owner(folder: Path) -> int:

@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,18 +10,6 @@ from tests.support.wire_client import WireClient
 from tests.support.workspaces import kill, owned_workspace, owner_process_id, steward
 
 SLOW = "SELECT count(*) FROM range(1000000000000) t(i) WHERE hash(i) % 1000003 = 7"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    with owned_workspace(tmp_path / "shop") as place:
-        yield place
-
-
-@pytest.fixture(params=["legacy", "modern"])
-def client(request: pytest.FixtureRequest, folder: Path) -> Iterator[WireClient]:
-    with WireClient(folder, era=request.param) as made:
-        yield made
 
 
 def error_of(result: dict) -> str:

@@ -8,6 +8,7 @@ from datasteward.errors import ToolError
 from datasteward.pipelines.graph import make_graph, select_assets
 from datasteward.pipelines.loading import Pipeline, PipelineFiles, load_pipeline, read_folder
 from datasteward.pipelines.problems import PipelineFault
+from datasteward.pipelines.statement import find_folder
 from datasteward.pipelines.syntax import Parser
 
 
@@ -175,3 +176,10 @@ def test_a_selector_that_matches_nothing_is_refused() -> None:
     _, graph = graph_of({"orders": []})
     with pytest.raises(ToolError, match=r"'ordrs' selects nothing, did you mean 'orders'\?"):
         select_assets(graph, ["ordrs"])
+
+
+def test_a_name_means_the_pipeline_though_another_folder_has_it_too(tmp_path: Path) -> None:
+    for folder in ("shop", "pipelines/shop", "pipelines/other"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert find_folder(tmp_path, "shop") == "pipelines/shop"
+    assert find_folder(tmp_path, "pipelines/other") == "pipelines/other"
