@@ -6,13 +6,16 @@ import re
 import tempfile
 from pathlib import Path
 
+import duckdb
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.support.changes_workspace import ChangesWorkspace
 
+from datasteward.changes.names import hash_columns
 from datasteward.changes.service import ChangeReport
+from datasteward.changes.stamps import stamp_database
 from datasteward.errors import ToolError
 
 TABLES = (
@@ -61,6 +64,31 @@ def difference(workspace: ChangesWorkspace, table: str, before: list[tuple[objec
         except ValueError:
             came += 1
     return len(left), came
+
+
+def assert_prints_are_exact(workspace: ChangesWorkspace) -> set[str]:
+    """Names of the tables whose prints are remembered for the file as it is; each must be what its rows hash to."""
+    stamp = stamp_database(workspace.database)
+    known = workspace.service().store.known_prints(stamp, duckdb.__version__)
+    for found in known:
+        columns = [str(c) for (c,) in workspace.run(f"SELECT column_name FROM (DESCRIBE {found.name})")]
+        value = hash_columns(columns)
+        row = workspace.run(
+            f"SELECT count(*), coalesce(sum({value}), 0)::VARCHAR, coalesce(bit_xor({value}), 0)::VARCHAR"
+            f" FROM {found.name}"
+        )
+        assert row == [(found.row_count, found.hash_sum, found.hash_xor)], found
+    return {found.name for found in known}
+
+
+def test_prints_are_remembered_across_a_change_for_the_tables_it_leaves_alone_too() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = ChangesWorkspace(Path(folder)).make(TABLES)
+        asyncio.run(workspace.service().propose("DELETE FROM k WHERE v = 1", requested_by="t"))
+        approve(workspace, asyncio.run(workspace.service().propose("UPDATE h SET v = 9", requested_by="t")))
+        assert assert_prints_are_exact(workspace) == {"k", "h"}
+        workspace.run("INSERT INTO k VALUES (77, 1, 'out')")
+        assert assert_prints_are_exact(workspace) == set()
 
 
 def approve(workspace: ChangesWorkspace, report: ChangeReport) -> ChangeReport:
@@ -195,6 +223,11 @@ class Changes(RuleBasedStateMachine):
     def nothing_changes_unseen(self) -> None:
         if hasattr(self, "workspace"):
             assert self.workspace.fingerprint() == self.expected
+
+    @invariant()
+    def remembered_prints_are_exact(self) -> None:
+        if hasattr(self, "workspace"):
+            assert_prints_are_exact(self.workspace)
 
     @invariant()
     def every_receipt_has_an_applied_change(self) -> None:

@@ -136,6 +136,15 @@ async def test_data_read_from_another_table_moves_too(workspace: ChangesWorkspac
     assert await approve(service, report.change) == "moved"
 
 
+async def test_other_rows_that_get_the_same_values_are_a_move(workspace: ChangesWorkspace) -> None:
+    workspace.run("CREATE TABLE late AS SELECT 1 AS id")
+    service = workspace.service()
+    sql = "UPDATE orders SET status = 'late' WHERE id IN (SELECT id FROM late)"
+    report = await service.propose(sql, requested_by="t")
+    workspace.run("UPDATE late SET id = 2")
+    assert await approve(service, report.change) == "moved"
+
+
 async def test_undo_is_refused_with_the_order_when_later_changes_build_on_it(workspace: ChangesWorkspace) -> None:
     service = workspace.service()
     changes = []

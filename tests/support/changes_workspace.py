@@ -202,6 +202,7 @@ class ChangesWorkspace:
 
     root: Path
     memory_bytes: int = 512 << 20
+    lock_wait_seconds: float = 0.5
 
     @property
     def database(self) -> Path:
@@ -240,7 +241,7 @@ class ChangesWorkspace:
             state_folder=str(self.steward),
             memory_bytes=self.memory_bytes,
             threads=2,
-            lock_wait_seconds=0.5,
+            lock_wait_seconds=self.lock_wait_seconds,
         )
 
     def service(

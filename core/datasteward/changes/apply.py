@@ -13,7 +13,8 @@ from datasteward.changes.digest import file_sha256
 from datasteward.changes.jobs import Applied, ApplyJob, Moved, PreviewJob
 from datasteward.changes.measurement import load_work, measure, session_settings, staging_folder
 from datasteward.changes.model import Fingerprint, ObjectPrint
-from datasteward.changes.prints import print_files, print_object, stamp_database
+from datasteward.changes.names import quote_name
+from datasteward.changes.prints import print_files, print_object
 from datasteward.changes.receipts import (
     find_receipt,
     insert_receipt,
@@ -25,7 +26,8 @@ from datasteward.changes.receipts import (
 )
 from datasteward.changes.record import write_record
 from datasteward.changes.running import explain
-from datasteward.changes.session import Session, open_session
+from datasteward.changes.session import Session, SessionSettings, open_session
+from datasteward.changes.stamps import stamp_database
 from datasteward.changes.work import FILE_KINDS, Measured, Work, carry_out
 from datasteward.errors import ToolError
 
@@ -65,7 +67,7 @@ def apply_change(job: ApplyJob) -> Applied | Moved:
     if done is not None:
         publish_all(job.files)
         return done.model_copy(update={"is_new": False})
-    outcome = _apply_in_session(attempt, is_new_database=not settings.database.exists())
+    outcome = _apply_in_session(attempt, settings)
     if isinstance(outcome, str):
         again = PreviewJob(place=job.place, body=job.body, staging_name=job.staging_name, checks=job.checks)
         return Moved(reason=outcome, now=measure(again))
@@ -81,10 +83,8 @@ def _touches_files_only(work: Work) -> bool:
     return all(s.kind in FILE_KINDS for s in work.statements)
 
 
-def _apply_in_session(attempt: _Attempt, *, is_new_database: bool) -> Applied | str:
+def _apply_in_session(attempt: _Attempt, settings: SessionSettings) -> Applied | str:
     job = attempt.job
-    settings = session_settings(job.place, job.body.frozen_at)
-    stamp = stamp_database(settings.database)
     attempt.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     attempt.path.unlink(missing_ok=True)
     record = Path(job.body.record_path) if job.body.record_path else None
@@ -102,22 +102,35 @@ def _apply_in_session(attempt: _Attempt, *, is_new_database: bool) -> Applied | 
                 committed = True
                 return done.model_copy(update={"is_new": False})
             try:
-                outcome = _carry_out_and_commit(session, attempt, job.base if stamp == job.stamp else None)
+                outcome = _carry_out_and_commit(session, attempt, job.base if session.stamp == job.stamp else None)
             except CommitError:
                 committed = True
                 raise
-            committed = isinstance(outcome, Applied)
+            if isinstance(outcome, Applied):
+                committed = True
+                if not attempt.is_files_only:
+                    outcome = _stamp(session, settings.database, outcome)
             return outcome
     finally:
         if not committed:
-            _clear(attempt, is_new_database and not attempt.is_files_only)
+            _clear(attempt)
 
 
-def _clear(attempt: _Attempt, is_new_database: bool) -> None:
+def _stamp(session: Session, database: Path, applied: Applied) -> Applied:
+    """The outcome with the file's stamps before and after it, between which nobody else can have written.
+
+    What was committed is brought into the file first, as closing it would do, because that changes the stamp.
+    """
+    try:
+        session.work.execute(f"CHECKPOINT {quote_name(session.catalog)}")
+    except duckdb.Error:
+        return applied
+    return applied.model_copy(update={"stamp_before": session.stamp, "stamp": stamp_database(database)})
+
+
+def _clear(attempt: _Attempt) -> None:
     for trace in attempt.path.parent.glob(f"{attempt.path.stem}*"):
         trace.unlink(missing_ok=True)
-    if is_new_database:
-        Path(attempt.job.place.database).unlink(missing_ok=True)
 
 
 def _carry_out_and_commit(session: Session, attempt: _Attempt, known: Fingerprint | None) -> Applied | str:

@@ -197,6 +197,7 @@ class Applying:
         crash_point("apply.before_settle")
         with self.store.transaction() as moves:
             moves.settle_applied(number, attempt, applied, touched_objects(proposal))
+            moves.carry_prints(applied)
             moves.note(
                 number,
                 "change.applied",

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -93,19 +93,19 @@ class Catalog:
     objects: Mapping[ObjectKey, CatalogObject]
 
 
-def read_catalog(connection: "duckdb.DuckDBPyConnection", catalog: str, *, only_tables: bool = False) -> Catalog:
-    """What the database holds as this connection sees it; `only_tables` leaves the other kinds of objects out."""
-    columns = _read_columns(connection, catalog)
-    found = _read_tables(connection, catalog, columns)
-    keys, parents = _read_keys(connection, catalog, columns)
-    triggered = {
-        (str(s), str(t))
-        for s, t in _rows(
-            connection,
-            "SELECT schema_name, table_name FROM system.main.duckdb_triggers() WHERE database_name = ?",
-            [catalog],
-        )
-    }
+def read_catalog(
+    connection: "duckdb.DuckDBPyConnection", catalog: str, *, only_tables: Iterable[str] | None = None
+) -> Catalog:
+    """What the database holds as this connection sees it.
+
+    With `only_tables` no other kinds of objects, and only the tables with these names in any schema; all tables where
+    one has a trigger, which may write to any.
+    """
+    triggered = _read_triggered(connection, catalog)
+    names = None if only_tables is None or triggered else sorted({n.lower() for n in only_tables})
+    columns = _read_columns(connection, catalog, names)
+    found = _read_tables(connection, catalog, columns, names)
+    keys, parents = _read_keys(connection, catalog, columns, names)
     tables = {
         (o.schema_name, o.name): TableShape(
             table=TableName(schema_name=o.schema_name, name=o.name),
@@ -116,7 +116,7 @@ def read_catalog(connection: "duckdb.DuckDBPyConnection", catalog: str, *, only_
         )
         for o in found
     }
-    if not only_tables:
+    if only_tables is None:
         found += [
             *_read_schemas(connection, catalog),
             *_read_sequences(connection, catalog),
@@ -129,16 +129,27 @@ def read_catalog(connection: "duckdb.DuckDBPyConnection", catalog: str, *, only_
 
 
 Columns = Mapping[tuple[str, str], list[Column]]
+Names = list[str] | None
+_NAMED = " AND ($2 IS NULL OR list_contains($2::VARCHAR[], lower(table_name)))"
 
 
-def _read_columns(connection: "duckdb.DuckDBPyConnection", catalog: str) -> Columns:
+def _read_triggered(connection: "duckdb.DuckDBPyConnection", catalog: str) -> set[tuple[str, str]]:
+    rows = _rows(
+        connection,
+        "SELECT schema_name, table_name FROM system.main.duckdb_triggers() WHERE database_name = ?",
+        [catalog],
+    )
+    return {(str(schema), str(table)) for schema, table in rows}
+
+
+def _read_columns(connection: "duckdb.DuckDBPyConnection", catalog: str, names: Names) -> Columns:
     columns: dict[tuple[str, str], list[Column]] = {}
     for schema, table, name, type_, nullable, default, generated, expression, comment in _rows(
         connection,
         "SELECT schema_name, table_name, column_name, data_type, is_nullable, column_default, is_generated,"
-        " generation_expression, comment FROM system.main.duckdb_columns() WHERE database_name = ? AND NOT internal"
-        " ORDER BY schema_name, table_name, column_index",
-        [catalog],
+        " generation_expression, comment FROM system.main.duckdb_columns() WHERE database_name = $1 AND NOT internal"
+        f"{_NAMED} ORDER BY schema_name, table_name, column_index",
+        [catalog, names],
     ):
         columns.setdefault((str(schema), str(table)), []).append(
             Column(
@@ -153,8 +164,10 @@ def _read_columns(connection: "duckdb.DuckDBPyConnection", catalog: str) -> Colu
     return columns
 
 
-def _read_tables(connection: "duckdb.DuckDBPyConnection", catalog: str, columns: Columns) -> list[CatalogObject]:
-    indexes = _read_indexes(connection, catalog)
+def _read_tables(
+    connection: "duckdb.DuckDBPyConnection", catalog: str, columns: Columns, names: Names
+) -> list[CatalogObject]:
+    indexes = _read_indexes(connection, catalog, names)
     return [
         CatalogObject(
             kind="table",
@@ -172,32 +185,32 @@ def _read_tables(connection: "duckdb.DuckDBPyConnection", catalog: str, columns:
         for schema, name, oid, sql, comment in _rows(
             connection,
             "SELECT schema_name, table_name, table_oid, sql, comment FROM system.main.duckdb_tables()"
-            " WHERE database_name = ? AND NOT internal AND NOT temporary AND schema_name <> ? ORDER BY ALL",
-            [catalog, LEDGER_SCHEMA],
+            f" WHERE database_name = $1 AND NOT internal AND NOT temporary AND schema_name <> $3{_NAMED} ORDER BY ALL",
+            [catalog, names, LEDGER_SCHEMA],
         )
     ]
 
 
 def _read_keys(
-    connection: "duckdb.DuckDBPyConnection", catalog: str, columns: Mapping[tuple[str, str], list[Column]]
+    connection: "duckdb.DuckDBPyConnection", catalog: str, columns: Columns, names: Names
 ) -> tuple[dict[tuple[str, str], tuple[str, ...]], dict[tuple[str, str], list[str]]]:
     keys: dict[tuple[str, str], tuple[str, ...]] = {}
     parents: dict[tuple[str, str], list[str]] = {}
-    for schema, table, kind, names, referenced in _rows(
+    for schema, table, kind, members, referenced in _rows(
         connection,
         "SELECT schema_name, table_name, constraint_type, constraint_column_names, referenced_table"
-        " FROM system.main.duckdb_constraints() WHERE database_name = ?"
+        f" FROM system.main.duckdb_constraints() WHERE database_name = $1{_NAMED}"
         " ORDER BY constraint_type = 'PRIMARY KEY' DESC, constraint_index",
-        [catalog],
+        [catalog, names],
     ):
         where = (str(schema), str(table))
         if kind == "FOREIGN KEY" and referenced:
             parents.setdefault(where, []).append(str(referenced))
-        if kind not in {"PRIMARY KEY", "UNIQUE"} or where in keys or not isinstance(names, list):
+        if kind not in {"PRIMARY KEY", "UNIQUE"} or where in keys or not isinstance(members, list):
             continue
         required = {c.name for c in columns.get(where, ()) if not c.is_nullable}
-        if kind == "PRIMARY KEY" or required.issuperset(names):
-            keys[where] = tuple(str(n) for n in names)
+        if kind == "PRIMARY KEY" or required.issuperset(members):
+            keys[where] = tuple(str(n) for n in members)
     return keys, parents
 
 
@@ -266,13 +279,15 @@ def _qualified_sequence(catalog: str, schema: object, name: object, sql: str) ->
     return f"CREATE SEQUENCE {_quote(catalog)}.{_quote(schema)}.{_quote(name)} {sql[sql.rindex('INCREMENT BY') :]}"
 
 
-def _read_indexes(connection: "duckdb.DuckDBPyConnection", catalog: str) -> dict[tuple[str, str], list[str]]:
+def _read_indexes(
+    connection: "duckdb.DuckDBPyConnection", catalog: str, names: Names
+) -> dict[tuple[str, str], list[str]]:
     found: dict[tuple[str, str], list[str]] = {}
     for schema, table, sql in _rows(
         connection,
-        "SELECT schema_name, table_name, sql FROM system.main.duckdb_indexes() WHERE database_name = ? AND sql IS NOT"
-        " NULL ORDER BY index_name",
-        [catalog],
+        "SELECT schema_name, table_name, sql FROM system.main.duckdb_indexes() WHERE database_name = $1 AND sql IS NOT"
+        f" NULL{_NAMED} ORDER BY index_name",
+        [catalog, names],
     ):
         found.setdefault((str(schema), str(table)), []).append(str(sql))
     return found

@@ -42,7 +42,7 @@ def _describe(session: Session, change: TableChange) -> TableEffect:
         deleted=diff.deleted,
         matched=change.matched,
         rows_before=change.before_print.row_count,
-        rows_after=change.after_print.row_count,
+        rows_after=change.expected_print.row_count,
         sample_columns=columns,
         key_columns=len(diff.shape.key),
         samples=samples,
@@ -52,8 +52,8 @@ def _describe(session: Session, change: TableChange) -> TableEffect:
 
 
 def _describe_rebuilt(session: Session, change: TableChange) -> TableEffect:
-    before, after = change.before_print.row_count, change.after_print.row_count
-    existed, exists = change.before_print.exists, change.after_print.exists
+    before, after = change.before_print.row_count, change.expected_print.row_count
+    existed, exists = change.before_print.exists, change.expected_print.exists
     is_whole = not (existed and exists) or change.is_replaced
     samples: list[SampleRow] = []
     shape = change.after or change.before
@@ -133,12 +133,31 @@ def _sample_updated(session: Session, diff: RowDiff, columns: Sequence[str]) -> 
         ).fetchall()
         width = len(columns)
         return [SampleRow(action="update", before=_cells(r[:width]), after=_cells(r[width:])) for r in rows]
+    if diff.by_changes:
+        return _sample_in_place(session, diff, columns)
     pairs = session.work.execute(
         f"SELECT before_rid, after_rid FROM {diff.relation} {paired} LIMIT {SAMPLE_ROWS}"
     ).fetchall()
     old = _read_rows(session.before, session.catalog, diff.shape, columns, [p[0] for p in pairs])
     new = _read_rows(session.work, session.catalog, diff.shape, columns, [p[1] for p in pairs])
     return [SampleRow(action="update", before=old[b], after=new[a]) for b, a in pairs]
+
+
+def _sample_in_place(session: Session, diff: RowDiff, columns: Sequence[str]) -> list[SampleRow]:
+    """Rows of which only what was set needs to be read again."""
+    new = [c for c in columns if c in (diff.set_columns or ())]
+    texts = ", ".join(["before_rid", *(f"CAST({_side('after', c)} AS VARCHAR)" for c in new)])
+    rows = session.work.execute(
+        f"SELECT {texts} FROM {diff.relation} WHERE after_rid IS NOT NULL ORDER BY before_rid LIMIT {SAMPLE_ROWS}"
+    ).fetchall()
+    old = _read_rows(session.before, session.catalog, diff.shape, columns, [int(r[0]) for r in rows])
+    samples = []
+    for row_id, *values in rows:
+        before = old[row_id]
+        changed = dict(zip(new, _cells(values), strict=True))
+        after = tuple(changed.get(c, cell) for c, cell in zip(columns, before, strict=True))
+        samples.append(SampleRow(action="update", before=before, after=after))
+    return samples
 
 
 def _read_rows(

@@ -123,6 +123,9 @@ class Applied(Model):
     record_bytes: int
     result: Fingerprint | None
     seconds: float
+    stamp_before: str = ""
+    stamp: str = ""
+    """The database file's stamps right before and after; empty when they are not known for certain."""
     proven: bool = False
     """For an undo: the exact fingerprints after it equal those before the change."""
 

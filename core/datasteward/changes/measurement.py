@@ -10,7 +10,6 @@ from datasteward.changes.digest import digest_of
 from datasteward.changes.effects import describe_schema, describe_tables, find_irreversible
 from datasteward.changes.jobs import Body, CheckQuery, Measurement, PreviewJob, WriterPlace
 from datasteward.changes.model import CheckEffect, Fingerprint, Preview
-from datasteward.changes.prints import stamp_database
 from datasteward.changes.receipts import refuse_ledger_change
 from datasteward.changes.record import UndoRecord, read_record
 from datasteward.changes.rows import read_row
@@ -83,14 +82,14 @@ def refuse_volatile(body: Body) -> None:
 def measure(job: PreviewJob) -> Measurement:
     """Carry the change out, describe it, and roll it back; raises `ToolError` when a statement fails."""
     settings = session_settings(job.place, job.body.frozen_at)
-    stamp = stamp_database(settings.database)
     work = load_work(job.body)
     record = Path(job.body.record_path) if job.body.record_path else None
     staging = staging_folder(job.place, job.staging_name)
     with open_session(settings, images=None, record=record, sources=job.body.sources) as session:
         earlier = [_count_breaks(session, check, is_after=False) for check in job.checks]
-        known = Fingerprint(engine=duckdb.__version__, objects=job.known) if stamp == job.known_stamp else None
-        measured = carry_out(session, work, staging=staging, prepared_files=None, known=known)
+        is_known = session.stamp == job.known_stamp
+        known = Fingerprint(engine=duckdb.__version__, objects=job.known) if is_known else None
+        measured = carry_out(session, work, staging=staging, prepared_files=None, known=known, hashes_rows=False)
         try:
             preview = _preview(session, work, measured, job.checks, earlier)
             refuse_ledger_change(session)
@@ -98,7 +97,7 @@ def measure(job: PreviewJob) -> Measurement:
                 preview=preview,
                 base=measured.base,
                 expected=measured.expected,
-                stamp=stamp,
+                stamp=session.stamp,
             )
         finally:
             with suppress(duckdb.Error):

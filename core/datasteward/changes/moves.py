@@ -165,6 +165,20 @@ class Moves:
             ],
         )
 
+    def carry_prints(self, applied: Applied) -> None:
+        """Remember what the tables are after a change, those that it left alone included."""
+        if applied.result is None or not applied.stamp:
+            return
+        self.connection.execute(
+            "UPDATE change_prints SET stamp = ? WHERE stamp = ? AND engine = ?",
+            (applied.stamp, applied.stamp_before, applied.result.engine),
+        )
+        self.connection.executemany(
+            "DELETE FROM change_prints WHERE object = ?",
+            [(f"{p.schema_name}.{p.name}",) for p in applied.result.objects if p.kind == "table"],
+        )
+        self.keep_prints(applied.stamp, applied.result)
+
     def expire(self) -> tuple[int, ...]:
         """Move what has waited too long to expired, and return the numbers."""
         rows = self.connection.execute(

@@ -1,7 +1,5 @@
-"""Fingerprints in two tiers: the file's stamp, which is free, and exact prints of tables, objects and files."""
+"""The exact tier of fingerprints: prints of tables, objects and files."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,26 +12,6 @@ from datasteward.changes.rows import read_row
 
 if TYPE_CHECKING:
     import duckdb
-
-_HEADER_BYTES = 12288
-
-
-def stamp_database(path: Path) -> str:
-    """A cheap stamp of a database file that nobody has open: equal stamps mean that nothing was written in between.
-
-    It covers size, modification time, inode and the header of the file and of its write-ahead log. A different stamp
-    says nothing: compare exact prints then. `absent` when there is no file.
-    """
-    if not path.exists():
-        return "absent"
-    parts: list[object] = []
-    for part in (path, path.with_name(path.name + ".wal")):
-        if part.exists():
-            facts = part.stat()
-            with part.open("rb") as stream:
-                head = hashlib.sha256(stream.read(_HEADER_BYTES)).hexdigest()
-            parts.append([facts.st_size, facts.st_mtime_ns, facts.st_ino, head])
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def absent(key: ObjectKey) -> ObjectPrint:

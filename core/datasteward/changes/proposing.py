@@ -15,9 +15,9 @@ from datasteward.changes.jobs import OUTCOME, Body, Failed, Measurement, Preview
 from datasteward.changes.model import Preview, Proposal, StatementWork, UndoWork
 from datasteward.changes.policy import PolicySettings, PolicyVerdict, facts_of, judge
 from datasteward.changes.ports import Hooks, WriterHost
-from datasteward.changes.prints import stamp_database
 from datasteward.changes.reports import TITLE_CHARACTERS
 from datasteward.changes.risk import assess_risk
+from datasteward.changes.stamps import stamp_database
 from datasteward.changes.store import ChangeRow, ChangeStore
 from datasteward.changes.threads import in_thread
 from datasteward.errors import EngineFault, ToolError

@@ -82,13 +82,14 @@ class UndoRecord(Model):
 def write_record(session: Session, measured: "Measured", change: str, path: Path) -> tuple[UndoRecord, str]:
     """Write the images of an open transaction into the attached file, close and sync it; returns record and hash."""
     rebuilt = {(t.table.schema_name, t.table.name): t for t in measured.tables if t.diff is None}
-    after = {(p.kind, p.schema_name, p.name): p for p in measured.expected.objects}
+    assert measured.result is not None
+    after = {(p.kind, p.schema_name, p.name): p for p in measured.result.objects}
     touched = [p for p in measured.base.objects if after.get((p.kind, p.schema_name, p.name)) not in {p, None}]
     record = UndoRecord(
         change=change,
         engine=measured.base.engine,
         base=measured.base.model_copy(update={"objects": tuple(touched)}),
-        result=measured.expected.model_copy(
+        result=measured.result.model_copy(
             update={"objects": tuple(after[p.kind, p.schema_name, p.name] for p in touched)}
         ),
         tables=tuple(
@@ -146,7 +147,7 @@ def _write_rows(session: Session, diff: RowDiff, change: "TableChange") -> RowIm
     chosen = tuple(c for c in (diff.set_columns or ()) if c in stored) or stored
     if diff.updated:
         pairs = "before_rid IS NOT NULL AND after_rid IS NOT NULL"
-        _transfer(session, f"SELECT before_rid, after_hash FROM {diff.relation} WHERE {pairs}")
+        _transfer(session, f"SELECT before_rid, {diff.row_hash} AS after_hash FROM {diff.relation} WHERE {pairs}")
         rows = f"{table} AS r JOIN __steward_pairs AS p ON r.rowid = p.before_rid"
         if diff.image_columns:
             values = ", ".join(f"image.{quote_name(c)}" for c in diff.image_columns)
@@ -164,7 +165,7 @@ def _write_rows(session: Session, diff: RowDiff, change: "TableChange") -> RowIm
             f"CREATE TABLE {IMAGES}.main.removed_{number} AS SELECT {pack_columns(stored, 'r')} AS image"
             f" FROM {table} AS r{where}"
         )
-    was_empty = diff.inserted == change.after_print.row_count > 0 and not change.before_print.row_count
+    was_empty = diff.inserted == change.expected_print.row_count > 0 and not change.before_print.row_count
     if diff.inserted and not was_empty:
         added = f"(SELECT after_hash FROM {diff.relation} WHERE before_rid IS NULL)"
         if diff.is_sample:

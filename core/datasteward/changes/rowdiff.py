@@ -1,8 +1,9 @@
 """Which rows of a table differ between the committed state and the open transaction: exact, paired, and countable.
 
-Rows are compared by their row id and DuckDB's hash of all columns. Row ids hold still inside one transaction; rows the
-transaction adds carry ids from `LOCAL_ROW_ID` up. An UPDATE that DuckDB runs as delete and insert (indexed columns,
-lists) is paired again by the table's key, or by position when nothing but UPDATEs ran.
+Rows are compared by their row id and DuckDB's hash of all columns, or where an UPDATE alone changes them in place, of
+the columns that it sets. Row ids hold still inside one transaction; rows the transaction adds carry ids from
+`LOCAL_ROW_ID` up. An UPDATE that DuckDB runs as delete and insert (indexed columns, lists) is paired again by the
+table's key, or by position when nothing but UPDATEs ran.
 """
 
 from collections.abc import Sequence
@@ -18,13 +19,18 @@ from datasteward.changes.rows import read_number, read_row
 from datasteward.changes.session import SCRATCH, SCRATCH_FULL, Session
 
 LOCAL_ROW_ID = 36028797018960000
+_NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
 HELD_CELLS = 20_000_000
 """At most so many values of rows that may change are held beside those that do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """The rows that may change, as committed, in `relation` (rid, h, k, image)."""
+    """The rows that may change, as committed, in `relation` (rid, h, w, k, image).
+
+    `h` tells whether a row changes: a hash of all its columns, or with `by_changes` of its id and the columns that are
+    set. `w` is the hash of the whole row where `h` is not and it is wanted, null otherwise.
+    """
 
     shape: TableShape
     number: int
@@ -37,6 +43,9 @@ class Candidates:
     """Columns whose values `image` holds: all, unless there are so many rows that only those that may change are."""
     takes_all: bool = False
     """Nothing was noted, because every row goes."""
+    by_changes: bool = False
+    hashes_rows: bool = True
+    """Whether the hashes of whole rows are known, as `h` or `w`."""
 
     @property
     def only_adds(self) -> bool:
@@ -50,11 +59,22 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """The sum and xor of hashes that go, and of those that come in their place."""
+
+    removed_sum: int = 0
+    removed_xor: int = 0
+    added_sum: int = 0
+    added_xor: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowDiff:
     """What changed in one table; the temporary relation `relation` has one line for each changed row.
 
-    Its columns: before_rid, after_rid (null when the row goes or appears), before_hash, after_hash, before_image (a
-    struct of `image_columns`) and after_image (one of `set_columns`), null without them. Sums and xors are of row hashes.
+    Its columns: before_rid, after_rid (null when the row goes or appears), before_hash, after_hash, after_row_hash (of
+    the whole row, where those are not), before_image (a struct of `image_columns`) and after_image (one of
+    `set_columns`), null without them.
     """
 
     shape: TableShape
@@ -62,16 +82,17 @@ class RowDiff:
     inserted: int
     updated: int
     deleted: int
-    removed_sum: int
-    removed_xor: int
-    added_sum: int
-    added_xor: int
+    hashes: Exchange
+    row_hashes: Exchange | None
+    """The same of whole rows; None when they were not read."""
     set_columns: tuple[str, ...] | None
     image_columns: tuple[str, ...]
     relation: str
     """Where the lines are, on the session's `work` cursor."""
     noted: str
     """Where the candidates are (rid, image), for the cursors `before` and `probe`."""
+    by_changes: bool = False
+    """Whether `hashes` are of what an UPDATE sets."""
     is_sample: bool = False
     """Whether all rows went or only some were added, and `relation` names (before_rid, after_rid) of a few."""
 
@@ -80,44 +101,72 @@ class RowDiff:
         """Whether `before_image` is the whole row."""
         return self.image_columns == self.shape.names
 
-    def apply_to(self, base: ObjectPrint) -> ObjectPrint:
-        """The fingerprint after the change, computed from the one before."""
+    @property
+    def row_hash(self) -> str:
+        """The column of `relation` with the hash of the whole row afterwards."""
+        return "after_row_hash" if self.by_changes else "after_hash"
+
+    def expected_of(self, base: ObjectPrint) -> ObjectPrint:
+        """What is approved to become of a table with this print, by `hashes`."""
+        if not (self.inserted or self.updated or self.deleted):
+            return base
+        made = self._exchange(base, self.hashes)
+        return made.model_copy(update={"covers": "changes"}) if self.by_changes else made
+
+    def result_of(self, base: ObjectPrint) -> ObjectPrint | None:
+        """The print of the table's rows afterwards, computed from the one before; None without `row_hashes`."""
+        return None if self.row_hashes is None else self._exchange(base, self.row_hashes)
+
+    def _exchange(self, base: ObjectPrint, hashes: Exchange) -> ObjectPrint:
         return base.model_copy(
             update={
                 "row_count": base.row_count + self.inserted - self.deleted,
-                "hash_sum": str(int(base.hash_sum) - self.removed_sum + self.added_sum),
-                "hash_xor": str(int(base.hash_xor) ^ self.removed_xor ^ self.added_xor),
+                "hash_sum": str(int(base.hash_sum) - hashes.removed_sum + hashes.added_sum),
+                "hash_xor": str(int(base.hash_xor) ^ hashes.removed_xor ^ hashes.added_xor),
             }
         )
 
 
 def note_candidates(
-    session: Session, shape: TableShape, number: int, narrowing: Narrowing | None, *, is_repeated: bool = False
+    session: Session,
+    shape: TableShape,
+    number: int,
+    narrowing: Narrowing | None,
+    *,
+    hashes_rows: bool,
+    is_repeated: bool = False,
 ) -> Candidates:
-    """Note the rows that may change, as committed; `is_repeated` when `work` has read some before."""
+    """Note the rows that may change, as committed; `is_repeated` when `work` has read some before.
+
+    Without `hashes_rows` the columns that an UPDATE in place leaves alone are not read.
+    """
     relation = f"{SCRATCH_FULL if is_repeated else SCRATCH}.main.candidates_{number}"
     table = qualify(session.catalog, shape.table)
     if narrowing is not None and narrowing.takes_all:
         return Candidates(
             shape=shape, number=number, set_columns=(), count=0, must_match=False, relation=relation, takes_all=True
         )
+    whole = hash_columns(shape.names)
     key = pack_columns(shape.key) if shape.key else "NULL"
-    fields = f"{hash_columns(shape.names)} AS h, {key} AS k"
     if narrowing is None:
-        rows = f"SELECT rowid AS rid, {fields}, NULL AS image FROM {table}"
+        rows = f"SELECT rowid AS rid, {whole} AS h, NULL AS w, {key} AS k, NULL AS image FROM {table}"
         count = _create(session.before, relation, rows)
         return Candidates(
             shape=shape, number=number, set_columns=None, count=count, must_match=False, relation=relation
         )
     set_columns = _as_written(shape, narrowing.set_columns)
+    by_changes = narrowing.matches_exactly and _stays_in_place(shape, set_columns)
+    hashes_rows = hashes_rows or not by_changes
+    fields = f"{_hash_changes('rowid', set_columns) if by_changes else whole} AS h"
+    fields += f", {whole if by_changes and hashes_rows else 'NULL'} AS w, {'NULL' if by_changes else key} AS k"
     try:
-        holds_rows = bool(set_columns) and _is_small_enough(session, shape, narrowing)
+        holds_rows = hashes_rows and bool(set_columns) and _is_small_enough(session, shape, narrowing)
         image_columns = shape.names if holds_rows else set_columns
         image = pack_columns(image_columns) if image_columns else "NULL"
         rows = f"SELECT rowid AS rid, {fields}, {image} AS image {_source(table, narrowing)}"
         count = _create(session.probe, relation, rows)
     except duckdb.Error:
-        return note_candidates(session, shape, number, None)
+        return note_candidates(session, shape, number, None, hashes_rows=True)
     return Candidates(
         shape=shape,
         number=number,
@@ -126,7 +175,20 @@ def note_candidates(
         must_match=narrowing.matches_exactly,
         relation=relation,
         image_columns=image_columns,
+        by_changes=by_changes,
+        hashes_rows=hashes_rows,
     )
+
+
+def _stays_in_place(shape: TableShape, set_columns: tuple[str, ...]) -> bool:
+    """Whether an UPDATE of these columns may well leave rows where they are; if it does not, that shows afterwards."""
+    types = {c.name: c.type for c in shape.columns}
+    is_nested = any("[" in types[c] or types[c].startswith(_NESTED) for c in set_columns)
+    return bool(set_columns) and not is_nested and not set(set_columns) & set(shape.key)
+
+
+def _hash_changes(row_id: str, set_columns: tuple[str, ...], prefix: str = "") -> str:
+    return f"system.main.hash({', '.join([row_id, *(f'{prefix}{quote_name(c)}' for c in set_columns)])})"
 
 
 def _source(table: str, narrowing: Narrowing) -> str:
@@ -158,10 +220,16 @@ def _create(connection: duckdb.DuckDBPyConnection, relation: str, query: str) ->
     return int(row[0])
 
 
-def compare_rows(session: Session, candidates: Candidates, *, only_updates: bool) -> RowDiff:
-    """Compare the open transaction with the candidates and keep a line for each row that differs."""
+def compare_rows(session: Session, candidates: Candidates, *, only_updates: bool) -> RowDiff | None:
+    """Compare the open transaction with the candidates and keep a line for each row that differs.
+
+    None when rows that were thought to be updated in place were moved, so that whole rows must be compared; of those
+    only the ones that went are looked for.
+    """
     raw = _make_temporary(session, f"__steward_raw_{candidates.number}", _raw_query(session, candidates))
     found = _summarise(session, candidates, raw)
+    if candidates.by_changes and found.deleted:
+        return None
     is_by_key = bool(candidates.shape.key)
     if found.inserted and found.deleted and (is_by_key or (only_updates and found.inserted == found.deleted)):
         query = _pair_query(raw, candidates, only_updates)
@@ -181,9 +249,8 @@ def take_all_rows(session: Session, candidates: Candidates, base: ObjectPrint) -
     """The difference when every row went; its relation has a line for the first SAMPLED_ROWS only."""
     first = _first_ids(session.before, qualify(session.catalog, candidates.shape.table))
     relation = _note_sample(session, candidates, before=first)
-    return _lone_diff(
-        candidates, relation, deleted=base.row_count, removed_sum=int(base.hash_sum), removed_xor=int(base.hash_xor)
-    )
+    hashes = Exchange(removed_sum=int(base.hash_sum), removed_xor=int(base.hash_xor))
+    return _lone_diff(candidates, relation, hashes, deleted=base.row_count)
 
 
 def count_added_rows(session: Session, candidates: Candidates) -> RowDiff:
@@ -197,7 +264,8 @@ def count_added_rows(session: Session, candidates: Candidates) -> RowDiff:
     )
     assert row is not None
     relation = _note_sample(session, candidates, after=_first_ids(session.work, added))
-    return _lone_diff(candidates, relation, inserted=int(row[0]), added_sum=int(row[1]), added_xor=int(row[2]))
+    hashes = Exchange(added_sum=int(row[1]), added_xor=int(row[2]))
+    return _lone_diff(candidates, relation, hashes, inserted=int(row[0]))
 
 
 def local_rows(session: Session, shape: TableShape) -> str:
@@ -223,15 +291,7 @@ def _note_sample(
 
 
 def _lone_diff(
-    candidates: Candidates,
-    relation: str,
-    *,
-    inserted: int = 0,
-    deleted: int = 0,
-    removed_sum: int = 0,
-    removed_xor: int = 0,
-    added_sum: int = 0,
-    added_xor: int = 0,
+    candidates: Candidates, relation: str, hashes: Exchange, *, inserted: int = 0, deleted: int = 0
 ) -> RowDiff:
     return RowDiff(
         shape=candidates.shape,
@@ -239,10 +299,8 @@ def _lone_diff(
         inserted=inserted,
         updated=0,
         deleted=deleted,
-        removed_sum=removed_sum,
-        removed_xor=removed_xor,
-        added_sum=added_sum,
-        added_xor=added_xor,
+        hashes=hashes,
+        row_hashes=hashes,
         set_columns=(),
         image_columns=(),
         relation=relation,
@@ -259,26 +317,30 @@ def _raw_query(session: Session, candidates: Candidates) -> str:
     value = hash_columns(shape.names, "r")
     appeared = (
         f"SELECT NULL::BIGINT AS before_rid, r.rowid AS after_rid, NULL::UBIGINT AS before_hash, {value} AS after_hash,"
+        " NULL::UBIGINT AS before_row_hash, NULL::UBIGINT AS after_row_hash,"
         f" NULL AS before_key, {key} AS after_key, NULL AS before_image, {image} AS after_image FROM {table} AS r"
         f" WHERE r.rowid >= {LOCAL_ROW_ID}"
     )
     if not candidates.count:
         return appeared
-    later = _later_hash(candidates)
-    read = f"{value} AS h" if later == "a.h" else "NULL AS h"
+    row = _later_row_hash(candidates)
+    later = _hash_changes("a.rid", candidates.set_columns or (), "a.image.") if candidates.by_changes else row
+    after_row = f"CASE WHEN a.rid IS NOT NULL THEN {row} END" if candidates.by_changes else "NULL::UBIGINT"
+    read = f"{value} AS h" if row == "a.h" else "NULL AS h"
     changed = (
         f"SELECT c.rid AS before_rid, a.rid AS after_rid, c.h AS before_hash, CASE WHEN a.rid IS NOT NULL THEN {later}"
-        " END AS after_hash, c.k AS before_key, NULL AS after_key, c.image AS before_image, a.image AS after_image"
-        f" FROM {candidates.relation} AS c LEFT JOIN (SELECT r.rowid AS rid, {read}, {image} AS image FROM {table} AS r)"
-        " AS a ON a.rid = c.rid"
+        f" END AS after_hash, c.w::UBIGINT AS before_row_hash, {after_row} AS after_row_hash, c.k AS before_key,"
+        f" NULL AS after_key, c.image AS before_image, a.image AS after_image FROM {candidates.relation} AS c"
+        f" LEFT JOIN (SELECT r.rowid AS rid, {read}, {image} AS image FROM {table} AS r) AS a ON a.rid = c.rid"
     )
-    return (
-        f"SELECT * FROM ({changed}) WHERE after_rid IS NULL OR after_hash <> before_hash UNION ALL BY NAME {appeared}"
-    )
+    differing = f"SELECT * FROM ({changed}) WHERE after_rid IS NULL OR after_hash <> before_hash"
+    return differing if candidates.by_changes else f"{differing} UNION ALL BY NAME {appeared}"
 
 
-def _later_hash(candidates: Candidates) -> str:
-    """The hash of a row `a` that was candidate `c`, of its new values and of those that cannot have changed."""
+def _later_row_hash(candidates: Candidates) -> str:
+    """The hash of the whole row `a` that was candidate `c`, of its new values and of those that cannot have changed."""
+    if not candidates.hashes_rows:
+        return "NULL::UBIGINT"
     if candidates.set_columns == ():
         return "c.h"
     if candidates.set_columns is None or not candidates.holds_rows:
@@ -319,26 +381,32 @@ def _pair_query(raw: str, candidates: Candidates, only_updates: bool) -> str:
 
 
 def _summarise(session: Session, candidates: Candidates, relation: str) -> RowDiff:
+    sides = ["before_hash", "after_hash"]
+    if candidates.by_changes and candidates.hashes_rows:
+        sides += ["before_row_hash", "after_row_hash"]
+    totals = ", ".join(f"{f}({side})::VARCHAR" for side in sides for f in ("system.main.sum", "system.main.bit_xor"))
     row = read_row(
         session.work,
         "SELECT system.main.count(*) FILTER (before_rid IS NULL),"
         " system.main.count(*) FILTER (before_rid IS NOT NULL AND after_rid IS NOT NULL),"
-        " system.main.count(*) FILTER (after_rid IS NULL),"
-        " coalesce(system.main.sum(before_hash), 0)::VARCHAR, coalesce(system.main.bit_xor(before_hash), 0)::VARCHAR,"
-        " coalesce(system.main.sum(after_hash), 0)::VARCHAR, coalesce(system.main.bit_xor(after_hash), 0)::VARCHAR"
-        f" FROM {relation}",
+        f" system.main.count(*) FILTER (after_rid IS NULL), {totals} FROM {relation}",
     )
     assert row is not None
+    counts, sums = row[:3], [int(value or 0) for value in row[3:]]
+    found = [
+        Exchange(removed_sum=s[0], removed_xor=s[1], added_sum=s[2], added_xor=s[3])
+        for s in (sums[i : i + 4] for i in range(0, len(sums), 4))
+    ]
+    row_hashes = found[-1] if candidates.hashes_rows else None
     return RowDiff(
         shape=candidates.shape,
         number=candidates.number,
-        inserted=int(row[0]),
-        updated=int(row[1]),
-        deleted=int(row[2]),
-        removed_sum=int(row[3]),
-        removed_xor=int(row[4]),
-        added_sum=int(row[5]),
-        added_xor=int(row[6]),
+        inserted=int(counts[0]),
+        updated=int(counts[1]),
+        deleted=int(counts[2]),
+        hashes=found[0],
+        row_hashes=row_hashes,
+        by_changes=candidates.by_changes,
         set_columns=candidates.set_columns,
         image_columns=candidates.image_columns,
         relation=relation,

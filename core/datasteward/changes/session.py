@@ -11,6 +11,7 @@ import duckdb
 
 from datasteward.changes.model import SourceView
 from datasteward.changes.names import quote_name, quote_text
+from datasteward.changes.stamps import ABSENT, stamp_database
 from datasteward.errors import ToolError
 
 SCRATCH = "__steward_scratch"
@@ -54,6 +55,8 @@ class Session:
     probe: duckdb.DuckDBPyConnection
     """Like `before`, with the user's names in scope, to evaluate the conditions of statements."""
     has_record: bool
+    stamp: str
+    """The database file's stamp, taken once no other process could write it; `absent` when this session made it."""
 
 
 _ready: list[duckdb.DuckDBPyConnection] = []
@@ -70,7 +73,28 @@ def make_ready() -> None:
 def _start_instance() -> duckdb.DuckDBPyConnection:
     root = duckdb.connect(":memory:")
     _freeze_time(root)
+    root.execute("; ".join(_SETTINGS))
+    for scratch in (SCRATCH, SCRATCH_FULL):
+        root.execute(f"ATTACH ':memory:' AS {scratch}")
     return root
+
+
+_SETTINGS = (
+    "SET TimeZone = 'UTC'",
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET allow_community_extensions = false",
+    "SET allow_persistent_secrets = false",
+    "SET python_enable_replacements = false",
+    "SET python_scan_all_frames = false",
+    "SET enable_logging = false",
+    "SET enable_progress_bar_print = false",
+    "SET http_proxy = ''",
+    "SET file_search_path = ''",
+    "SET preserve_insertion_order = true",
+    "SET arrow_lossless_conversion = true",
+)
+"""What holds wherever the database is; the rest is set, and all of it locked, once that is attached."""
 
 
 @contextmanager
@@ -84,39 +108,60 @@ def open_session(
 ) -> Iterator[Session]:
     """A session on the database; without `create` a missing file is stood in for by an empty database in memory.
 
-    `images` is the DuckDB file for before-images, when an undo record will be written; `record` is attached to be read.
+    With `create` a missing file is made, and removed again if nothing was committed to it. `images` is the DuckDB file
+    for before-images, when an undo record will be written; `record` is attached to be read.
     Raises `ToolError` (busy) when another process holds the database file.
     """
     root = _ready.pop() if _ready else _start_instance()
+    stamp = ""
     try:
-        _attach(root, settings, images, record, create)
+        stamp = _attach(root, settings, images, record, create)
         path = _make_sources(root, settings.catalog, sources)
         _lock(root, settings)
         work, before, probe = root.cursor(), root.cursor(), root.cursor()
         instant = f"CAST({quote_text(settings.frozen_at)} AS TIMESTAMPTZ)"
         for cursor in (work, probe):
             cursor.execute(f"SET search_path = {quote_text(path)}; SET VARIABLE {_INSTANT} = {instant}")
-        yield Session(catalog=settings.catalog, work=work, before=before, probe=probe, has_record=record is not None)
+        yield Session(
+            catalog=settings.catalog,
+            work=work,
+            before=before,
+            probe=probe,
+            has_record=record is not None,
+            stamp=stamp,
+        )
         for cursor in (probe, before, work):
             cursor.close()
     finally:
+        if stamp == ABSENT and create and _is_empty(root, settings.catalog):
+            settings.database.unlink(missing_ok=True)
         root.close()
 
 
 def _attach(
     root: duckdb.DuckDBPyConnection, settings: SessionSettings, images: Path | None, record: Path | None, create: bool
-) -> None:
+) -> str:
+    """Attach everything, and return the stamp of the database file, which nobody else can write from now on."""
     name = quote_name(settings.catalog)
     exists = settings.database.exists()
     source = quote_text(str(settings.database)) if exists or create else "':memory:'"
     option = f" (STORAGE_VERSION {quote_text(STORAGE_VERSION)})" if create and not exists else ""
     _attach_patiently(root, f"ATTACH {source} AS {name}{option}", settings)
-    for scratch in (SCRATCH, SCRATCH_FULL):
-        root.execute(f"ATTACH ':memory:' AS {scratch}")
     if images is not None:
         root.execute(f"ATTACH {quote_text(str(images))} AS {IMAGES}")
     if record is not None:
         root.execute(f"ATTACH {quote_text(str(record))} AS {RECORD} (READ_ONLY)")
+    was_absent = not exists and (not create or _is_empty(root, settings.catalog))
+    return ABSENT if was_absent else stamp_database(settings.database)
+
+
+def _is_empty(root: duckdb.DuckDBPyConnection, catalog: str) -> bool:
+    """Whether the committed state has no table; what cannot be told counts as not empty."""
+    try:
+        found = root.execute("SELECT 1 FROM system.main.duckdb_tables() WHERE database_name = ?", [catalog]).fetchone()
+    except duckdb.Error:
+        return False
+    return found is None
 
 
 def _attach_patiently(root: duckdb.DuckDBPyConnection, sql: str, settings: SessionSettings) -> None:
@@ -148,28 +193,15 @@ def _make_sources(root: duckdb.DuckDBPyConnection, catalog: str, sources: Sequen
 
 def _lock(root: duckdb.DuckDBPyConnection, settings: SessionSettings) -> None:
     folders = ", ".join(quote_text(f"{path}/") for path in settings.allowed)
-    for statement in (
+    settings_of_job = (
         f"SET memory_limit = '{settings.memory_bytes // 1024} KiB'",
         f"SET threads = {settings.threads}" if settings.threads else "RESET threads",
         f"SET temp_directory = {quote_text(str(settings.temp_folder))}",
-        "SET TimeZone = 'UTC'",
-        "SET autoinstall_known_extensions = false",
-        "SET autoload_known_extensions = false",
-        "SET allow_community_extensions = false",
-        "SET allow_persistent_secrets = false",
-        "SET python_enable_replacements = false",
-        "SET python_scan_all_frames = false",
-        "SET enable_logging = false",
-        "SET enable_progress_bar_print = false",
-        "SET http_proxy = ''",
-        "SET file_search_path = ''",
-        "SET preserve_insertion_order = true",
-        "SET arrow_lossless_conversion = true",
         f"SET allowed_directories = [{folders}]",
         "SET enable_external_access = false",
         "SET lock_configuration = true",
-    ):
-        root.execute(statement)
+    )
+    root.execute("; ".join(settings_of_job))
 
 
 def _freeze_time(root: duckdb.DuckDBPyConnection) -> None:

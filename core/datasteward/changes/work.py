@@ -65,6 +65,13 @@ class Work:
         return tuple(dict.fromkeys(t for s in self.statements if s.kind in ROW_KINDS for t in s.writes))
 
     @property
+    def table_names(self) -> tuple[str, ...]:
+        """Names of tables that the statements name, or that the record holds."""
+        if self.record is not None:
+            return tuple(o.name for o in self.record.result.objects)
+        return tuple(t.name for s in self.statements for t in (*s.writes, *s.reads))
+
+    @property
     def only_updates(self) -> bool:
         """Whether rows are only updated, so that those that DuckDB moved can be paired by position."""
         if self.record is not None:
@@ -80,7 +87,8 @@ class TableChange:
     before: TableShape | None
     after: TableShape | None
     before_print: ObjectPrint
-    after_print: ObjectPrint
+    expected_print: ObjectPrint
+    result_print: ObjectPrint | None
     diff: RowDiff | None
     is_replaced: bool
     matched: int
@@ -97,6 +105,8 @@ class Measured:
     files: tuple[FileEffect, ...]
     base: Fingerprint
     expected: Fingerprint
+    result: Fingerprint | None
+    """The exact state afterwards; None when whole rows were not read."""
     seconds: float
     referring: Mapping[str, tuple[TableName, ...]]
     """Tables that refer to others by a foreign key afterwards, by the name of the one referred to."""
@@ -109,18 +119,21 @@ def carry_out(
     staging: Path,
     prepared_files: tuple[FileEffect, ...] | None,
     known: Fingerprint | None,
+    hashes_rows: bool = True,
 ) -> Measured:
     """Begin, run the work on `session.work`, and measure; the transaction stays open for the caller to end.
 
     `prepared_files` are exports staged before, which are then not written again; `known` is a base fingerprint that is
-    certain to hold still. Raises `ToolError` with DuckDB's words when a statement fails.
+    certain to hold still. Without `hashes_rows` the exact state afterwards is not found out where that would mean to
+    read columns that stay as they are. Raises `ToolError` with DuckDB's words when a statement fails.
     """
-    earlier = read_catalog(session.before, session.catalog, only_tables=not work.changes_catalog)
+    only_tables = None if work.changes_catalog else work.table_names
+    earlier = read_catalog(session.before, session.catalog, only_tables=only_tables)
     shapes, objects = earlier.tables, earlier.objects
     if work.record is not None:
         known = _require_unchanged(session, work.record, shapes, objects)
     targets = _row_targets(work, shapes)
-    candidates = [_note(session, work, shapes[t], i, len(targets)) for i, t in enumerate(targets)]
+    candidates = [_note(session, work, shapes[t], i, len(targets), hashes_rows) for i, t in enumerate(targets)]
     session.work.execute("BEGIN TRANSACTION")
     started = time.perf_counter()
     matched, files = _run(session, work, staging, prepared_files, candidates)
@@ -144,7 +157,8 @@ def carry_out(
     tables = _measure_tables(session, work, candidates, sides)
     others = [key for key in changed if key[0] != "table"]
     base_objects = [t.before_print for t in tables] + [print_object(objects.get(k), k) for k in others]
-    after_objects = [t.after_print for t in tables] + [print_object(objects_after.get(k), k) for k in others]
+    others_after = [print_object(objects_after.get(k), k) for k in others]
+    exact = [t.result_print for t in tables if t.result_print is not None]
     read_prints = _prints_of_read(session, work, shapes, objects, {t.table for t in tables}) if files else []
     return Measured(
         tables=tables,
@@ -157,7 +171,10 @@ def carry_out(
             objects=(*base_objects, *read_prints),
             files=print_files([*(f.path for f in files), *(_read_files(work) if files else ())]),
         ),
-        expected=Fingerprint(engine=duckdb.__version__, objects=tuple(after_objects)),
+        expected=Fingerprint(engine=duckdb.__version__, objects=(*(t.expected_print for t in tables), *others_after)),
+        result=Fingerprint(engine=duckdb.__version__, objects=(*exact, *others_after))
+        if len(exact) == len(tables)
+        else None,
         seconds=seconds,
         referring=_referring(shapes_after),
     )
@@ -211,13 +228,13 @@ def _row_targets(work: Work, shapes: Mapping[tuple[str, str], TableShape]) -> li
     return list(dict.fromkeys(found))
 
 
-def _note(session: Session, work: Work, shape: TableShape, number: int, targets: int) -> Candidates:
+def _note(session: Session, work: Work, shape: TableShape, number: int, targets: int, hashes_rows: bool) -> Candidates:
     narrowing: Narrowing | None = None
     if work.record is not None:
         narrowing = narrow_by_record(session, work.record, shape)
     elif targets == 1 and len(work.statements) == 1 and not work.parameters and not shape.has_triggers:
         narrowing = narrow(session.before, work.statements[0])
-    return note_candidates(session, shape, number, narrowing)
+    return note_candidates(session, shape, number, narrowing, hashes_rows=hashes_rows)
 
 
 def _run(
@@ -290,23 +307,20 @@ def _measure_table(
         before_print = print_object(old, key, session.before, session.catalog, before)
     matched = sides.matched.get(_folded(where))
     diff = None
+    expected_print: ObjectPrint
+    result_print: ObjectPrint | None
     if noted is None:
-        after_print = print_object(new, key, session.work, session.catalog, after)
+        expected_print = result_print = print_object(new, key, session.work, session.catalog, after)
     else:
-        if noted.takes_all:
-            diff = take_all_rows(session, noted, before_print)
-        elif noted.only_adds:
-            diff = count_added_rows(session, noted)
-        else:
-            diff = compare_rows(session, noted, only_updates=work.only_updates)
-        diff = _recheck(session, noted, diff, matched, work)
-        after_print = diff.apply_to(before_print)
+        diff = _compare(session, noted, before_print, matched, work)
+        expected_print, result_print = diff.expected_of(before_print), diff.result_of(before_print)
     return TableChange(
         table=TableName(schema_name=where[0], name=where[1]),
         before=before,
         after=after,
         before_print=before_print,
-        after_print=after_print,
+        expected_print=expected_print,
+        result_print=result_print,
         diff=diff,
         is_replaced=old is not None and new is not None and old.order != new.order,
         matched=matched or 0,
@@ -322,11 +336,17 @@ def _folded(where: tuple[str, str]) -> tuple[str, str]:
     return where[0].lower(), where[1].lower()
 
 
-def _recheck(session: Session, noted: Candidates, diff: RowDiff, matched: int | None, work: Work) -> RowDiff:
+def _compare(session: Session, noted: Candidates, base: ObjectPrint, matched: int | None, work: Work) -> RowDiff:
     """The diff, or a full one when the narrowed one cannot be all: the statement reports another number of rows."""
-    count = f"SELECT system.main.count(*) FROM {qualify(session.catalog, noted.shape.table)}"
-    fits = read_number(session.before, count) + diff.inserted - diff.deleted == read_number(session.work, count)
-    if fits and not (noted.must_match and matched is not None and matched != noted.count):
+    diff: RowDiff | None
+    if noted.takes_all:
+        diff = take_all_rows(session, noted, base)
+    elif noted.only_adds:
+        diff = count_added_rows(session, noted)
+    else:
+        diff = compare_rows(session, noted, only_updates=work.only_updates)
+    is_all = not (noted.must_match and matched is not None and matched != noted.count)
+    if diff is not None and is_all and _fits(session, diff, base):
         return diff
     if noted.set_columns is None:
         raise ToolError(
@@ -334,9 +354,13 @@ def _recheck(session: Session, noted: Candidates, diff: RowDiff, matched: int | 
             code="internal",
             hint="Nothing was changed. Split the change into single statements and propose them one by one.",
         )
-    full = note_candidates(session, noted.shape, noted.number, None, is_repeated=True)
-    diff = compare_rows(session, full, only_updates=work.only_updates)
-    return _recheck(session, full, diff, None, work)
+    full = note_candidates(session, noted.shape, noted.number, None, hashes_rows=True, is_repeated=True)
+    return _compare(session, full, base, None, work)
+
+
+def _fits(session: Session, diff: RowDiff, base: ObjectPrint) -> bool:
+    count = f"SELECT system.main.count(*) FROM {qualify(session.catalog, diff.shape.table)}"
+    return base.row_count + diff.inserted - diff.deleted == read_number(session.work, count)
 
 
 def _read_files(work: Work) -> list[str]:
