@@ -18,7 +18,7 @@ from datasteward.changes.contract_writing import ContractInspector
 from datasteward.changes.execute import run
 from datasteward.changes.from_gate import inspect_report
 from datasteward.changes.jobs import CheckQuery, WriterPlace
-from datasteward.changes.model import Preview, SourceView, StatementWork, TableName
+from datasteward.changes.model import ColumnLabel, Preview, SourceView, StatementWork, TableName
 from datasteward.changes.policy import PolicySettings
 from datasteward.changes.ports import Hooks, Inspected, NoHooks
 from datasteward.changes.service import ChangeService
@@ -182,10 +182,15 @@ class ProcessWriter:
 
 
 class TableHooks(NoHooks):
-    """Hooks with fixed checks and downstream names."""
+    """Hooks with fixed checks, downstream names and labels."""
 
-    def __init__(self, checks: tuple[CheckQuery, ...] = (), downstream: tuple[str, ...] = ()) -> None:
-        self.checks, self.downstream = checks, downstream
+    def __init__(
+        self,
+        checks: tuple[CheckQuery, ...] = (),
+        downstream: tuple[str, ...] = (),
+        labels: tuple[ColumnLabel, ...] = (),
+    ) -> None:
+        self.checks, self.downstream, self.given = checks, downstream, labels
 
     async def downstream_of(self, statements: object, preview: Preview) -> tuple[str, ...]:
         """The fixed names."""
@@ -194,6 +199,10 @@ class TableHooks(NoHooks):
     async def checks_for(self, statements: object) -> tuple[CheckQuery, ...]:
         """The fixed checks."""
         return self.checks
+
+    async def labels(self) -> tuple[ColumnLabel, ...]:
+        """The fixed labels."""
+        return self.given
 
 
 @dataclass

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from datasteward.changes.masking import without_personal_values
 from datasteward.changes.model import ChangeStatus
 from datasteward.changes.render import render_report
 from datasteward.changes.service import ChangeReport
@@ -39,7 +40,8 @@ class ChangeOutput(ToolOutput):
 
 
 def present_change(report: ChangeReport, *, with_rows: bool) -> ChangeOutput:
-    """The report as a tool's answer; rows before and after only `with_rows`."""
+    """The report as a tool's answer: rows before and after only `with_rows`, personal values as their shapes."""
+    report = without_personal_values(report)
     preview = report.preview_now or report.preview
     return ChangeOutput(
         change=report.change,

@@ -57,6 +57,9 @@ def _draw_rest(preview: "Preview", width: int, palette: Palette) -> Iterator[Str
     for check in preview.checks:
         words = f"✗ check {check.name} would fail: {check.detail}"
         yield from wrap_text(Text(show_line(words, 600), palette.bad), width)
+    if preview.personal:
+        named = ", ".join(f"{p.dataset}.{p.column} ({p.kind})" for p in preview.personal)
+        yield from wrap_text(Text(show_line(f"personal data: {named}", 1000), palette.warn), width)
     if preview.downstream:
         words = f"downstream: {', '.join(preview.downstream)}"
         yield from wrap_text(Text(show_line(words, 1000), palette.warn), width)

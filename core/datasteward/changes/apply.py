@@ -69,7 +69,9 @@ def apply_change(job: ApplyJob) -> Applied | Moved:
         return done.model_copy(update={"is_new": False})
     outcome = _apply_in_session(attempt, settings)
     if isinstance(outcome, str):
-        again = PreviewJob(place=job.place, body=job.body, staging_name=job.staging_name, checks=job.checks)
+        again = PreviewJob(
+            place=job.place, body=job.body, staging_name=job.staging_name, checks=job.checks, labels=job.labels
+        )
         return Moved(reason=outcome, now=measure(again))
     crash_point("apply.before_publish")
     publish_all(job.files)

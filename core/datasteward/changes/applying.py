@@ -26,7 +26,7 @@ from datasteward.changes.jobs import (
     ReceiptJob,
     WriterPlace,
 )
-from datasteward.changes.model import ChangeStatus, Proposal
+from datasteward.changes.model import ChangeStatus, ColumnLabel, Proposal
 from datasteward.changes.policy import PolicySettings
 from datasteward.changes.ports import Hooks, WriterHost
 from datasteward.changes.signatures import refuse_unsigned
@@ -73,9 +73,10 @@ class Applying:
             if row.summary.status != "approved":
                 return None
             checks = await self.hooks.checks_for(row.proposal.statements)
+            labels = await self.hooks.labels()
             attempt = await in_thread(lambda: self._claim(number))
             crash_point("apply.after_claim")
-            return await self._run(number, row, attempt, checks)
+            return await self._run(number, row, attempt, checks, labels)
         finally:
             release_apply_lock(lock)
             await in_thread(self.history.flush)
@@ -137,7 +138,14 @@ class Applying:
         assert approval is not None
         refuse_unsigned(connection, self.state_folder, self.policy(), approval)
 
-    async def _run(self, number: int, row: ChangeRow, attempt: str, checks: tuple[CheckQuery, ...]) -> Moved | None:
+    async def _run(
+        self,
+        number: int,
+        row: ChangeRow,
+        attempt: str,
+        checks: tuple[CheckQuery, ...],
+        labels: tuple[ColumnLabel, ...],
+    ) -> Moved | None:
         job = ApplyJob(
             place=self.place,
             body=body_of(row.proposal, await in_thread(lambda: self._record_path(row))),
@@ -150,6 +158,7 @@ class Applying:
             files=row.proposal.preview.files,
             staging_name=row.staging,
             checks=checks,
+            labels=labels,
         )
         crash_point("apply.before_writer")
         try:

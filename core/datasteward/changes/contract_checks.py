@@ -1,18 +1,19 @@
-"""Checks that the workspace's contracts make on the tables of a change, judged by the gate like any other query."""
+"""What the workspace's contracts say of a change's tables: checks, judged by the gate like any other query, and labels."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasteward.changes.jobs import CheckQuery
-from datasteward.changes.model import StatementWork, TableName
+from datasteward.changes.model import ColumnLabel, StatementWork, TableName
 
 if TYPE_CHECKING:
     from datasteward.engine.engine import Engine
     from datasteward.engine.operations import Tell
     from datasteward.engine.session import Session
+    from datasteward.pipelines.contracts import Contract
 
 MAX_CHECKS = 200
 Judge = Callable[[Sequence[str]], Awaitable[Sequence[bool]]]
@@ -50,24 +51,40 @@ class ContractChecks:
         allowed = await self._judge([check.query for check in found])
         return tuple(check for check, is_allowed in zip(found, allowed, strict=True) if is_allowed)
 
+    async def find_labels(self) -> tuple[ColumnLabel, ...]:
+        """Columns that a contract calls personal, by classification or the tag `pii`, or public."""
+        return await asyncio.to_thread(self._read_labels)
+
+    def _read_labels(self) -> tuple[ColumnLabel, ...]:
+        return tuple(
+            ColumnLabel(dataset=contract.name, column=column.name, is_personal=column.is_personal)
+            for contract in self._contracts()
+            for column in contract.columns
+            if column.is_personal is not None
+        )
+
     def _compile(self, tables: Sequence[TableName]) -> list[CheckQuery]:
         from datasteward.engine.carriers import quote_name
+
+        by_name = {label.casefold(): table for table in tables for label in (table.label, f"main.{table.name}")}
+        found: list[CheckQuery] = []
+        for contract in self._contracts() if tables else ():
+            table = by_name.get(contract.name.casefold())
+            if table is None:
+                continue
+            quoted = f"{quote_name(table.schema_name)}.{quote_name(table.name)}"
+            found += [
+                CheckQuery(name=f"{c.name} ({contract.path})", query=c.count_query(quoted)) for c in contract.checks
+            ]
+        return found[:MAX_CHECKS]
+
+    def _contracts(self) -> "Iterator[Contract]":
         from datasteward.lineage.dependents import read_contract_texts
         from datasteward.pipelines.contracts import parse_contracts
         from datasteward.pipelines.problems import PipelineFault
 
-        by_name = {label.casefold(): table for table in tables for label in (table.label, f"main.{table.name}")}
-        found: list[CheckQuery] = []
-        for path, text in read_contract_texts(self._root) if tables else []:
+        for path, text in read_contract_texts(self._root):
             try:
-                contracts = parse_contracts(text, path)
+                yield from parse_contracts(text, path)
             except PipelineFault as fault:
                 logger.warning("%s gives no checks: %s", path, fault)
-                continue
-            for contract in contracts:
-                table = by_name.get(contract.name.casefold())
-                if table is None:
-                    continue
-                quoted = f"{quote_name(table.schema_name)}.{quote_name(table.name)}"
-                found += [CheckQuery(name=f"{c.name} ({path})", query=c.count_query(quoted)) for c in contract.checks]
-        return found[:MAX_CHECKS]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from datasteward.changes.model import (
+    ColumnLabel,
     FileEffect,
     Fingerprint,
     Model,
@@ -57,6 +58,7 @@ class PreviewJob(Model):
     body: Body
     staging_name: str
     checks: tuple[CheckQuery, ...] = ()
+    labels: tuple[ColumnLabel, ...] = ()
     known_stamp: str = ""
     known: tuple[ObjectPrint, ...] = ()
     """Prints taken when the database file had the stamp `known_stamp`; used only if it still has."""
@@ -77,6 +79,7 @@ class ApplyJob(Model):
     files: tuple[FileEffect, ...] = ()
     staging_name: str
     checks: tuple[CheckQuery, ...] = ()
+    labels: tuple[ColumnLabel, ...] = ()
 
 
 class ReceiptJob(Model):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from datasteward.changes.jobs import CheckQuery
-from datasteward.changes.model import Preview, StatementWork
+from datasteward.changes.model import ColumnLabel, Preview, StatementWork
 from datasteward.lineage.noting import ANSWER_NAMESPACE
 from datasteward.lineage.recording import RESULT_NAMESPACE, TABLE_NAMESPACE, WorkspaceLineage
 from datasteward.lineage.schemas import ColumnRef, DatasetKey
@@ -21,7 +21,7 @@ _SNAPSHOTS = frozenset({RESULT_NAMESPACE, ANSWER_NAMESPACE})
 
 
 class LineageHooks:
-    """Hooks that answer from the recorded lineage and the workspace's contracts; classification is not known here.
+    """Hooks that answer from the recorded lineage and the workspace's contracts.
 
     `dependents` name what relies on columns besides datasets.
     """
@@ -45,9 +45,9 @@ class LineageHooks:
         """The checks that contracts make on the tables that change."""
         return await self._contracts.find(statements) if self._contracts is not None else ()
 
-    async def touches_pii(self, statements: Sequence[StatementWork], preview: Preview) -> bool | None:
-        """Not known."""
-        return None
+    async def labels(self) -> tuple[ColumnLabel, ...]:
+        """What the workspace's contracts say of columns."""
+        return await self._contracts.find_labels() if self._contracts is not None else ()
 
     def _downstream(self, labels: Sequence[str]) -> tuple[str, ...]:
         from datasteward.lineage.graph import find_starts, trace

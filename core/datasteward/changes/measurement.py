@@ -10,6 +10,7 @@ from datasteward.changes.digest import digest_of
 from datasteward.changes.effects import describe_schema, describe_tables, find_irreversible
 from datasteward.changes.jobs import Body, CheckQuery, Measurement, PreviewJob, WriterPlace
 from datasteward.changes.model import CheckEffect, Fingerprint, Preview
+from datasteward.changes.personal import find_personal
 from datasteward.changes.receipts import refuse_ledger_change
 from datasteward.changes.record import UndoRecord, read_record
 from datasteward.changes.rows import read_row
@@ -91,7 +92,7 @@ def measure(job: PreviewJob) -> Measurement:
         known = Fingerprint(engine=duckdb.__version__, objects=job.known) if is_known else None
         measured = carry_out(session, work, staging=staging, prepared_files=None, known=known, hashes_rows=False)
         try:
-            preview = _preview(session, work, measured, job.checks, earlier)
+            preview = _preview(session, work, measured, job, earlier)
             refuse_ledger_change(session)
             return Measurement(
                 preview=preview,
@@ -104,21 +105,21 @@ def measure(job: PreviewJob) -> Measurement:
                 session.work.execute("ROLLBACK")
 
 
-def _preview(
-    session: Session, work: Work, measured: Measured, checks: tuple[CheckQuery, ...], earlier: list[int | None]
-) -> Preview:
+def _preview(session: Session, work: Work, measured: Measured, job: PreviewJob, earlier: list[int | None]) -> Preview:
     reason = find_irreversible(measured)
     broken = []
-    for check, before in zip(checks, earlier, strict=True):
+    for check, before in zip(job.checks, earlier, strict=True):
         after = _count_breaks(session, check, is_after=True)
         if before == 0 and after:
             broken.append(CheckEffect(name=check.name, detail=f"{after} rows would break it; none does now"))
+    tables = describe_tables(session, measured)
     return Preview(
-        tables=describe_tables(session, measured),
+        tables=tables,
         schema_changes=describe_schema(measured),
         files=measured.files,
         checks=tuple(broken),
         notes=_notes(work),
+        personal=find_personal(session, measured, tables, job.labels),
         is_reversible=reason is None,
         irreversible_because=reason,
         seconds=round(measured.seconds, 4),

@@ -190,6 +190,22 @@ class CheckEffect(Model):
     detail: str
 
 
+class ColumnLabel(Model):
+    """What a contract says of one column: that it holds personal data, or that it holds none."""
+
+    dataset: str
+    column: str
+    is_personal: bool
+
+
+class PersonalColumn(Model):
+    """A column of a touched table or written file that holds personal data, and what kind."""
+
+    dataset: str
+    column: str
+    kind: str
+
+
 class Risk(Model):
     """How much care a decision needs, and why; `low` has no reasons."""
 
@@ -206,6 +222,8 @@ class Preview(Model):
     checks: tuple[CheckEffect, ...] = ()
     downstream: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    personal: tuple[PersonalColumn, ...] | None = None
+    """Touched columns with personal data; None when they were not looked at, so that nobody knows."""
     is_reversible: bool = True
     irreversible_because: str | None = None
     risk: Risk = Risk()

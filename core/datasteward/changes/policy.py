@@ -47,7 +47,7 @@ class PolicyRule(BaseModel):
     asked_by: tuple[str, ...] = ()
     """Who asks, as globs on `front end:client`, such as `mcp:claude-*`."""
     touches_pii: bool | None = None
-    """Holds when a changed column holds personal data, or none does."""
+    """Holds when a changed column holds personal data by contract, name or values, or none does."""
 
 
 class PolicySettings(BaseModel):
@@ -72,7 +72,7 @@ class PolicySettings(BaseModel):
 
 
 class ChangeFacts(Model):
-    """The computed facts that rules judge; `touches_pii` is None when nobody has classified the columns."""
+    """The computed facts that rules judge; `touches_pii` is None when the columns could not be looked at."""
 
     kinds: tuple[str, ...]
     tables: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ class PolicyVerdict:
         return "\n".join(lines)
 
 
-def facts_of(proposal: Proposal, *, touches_pii: bool | None = None) -> ChangeFacts:
+def facts_of(proposal: Proposal) -> ChangeFacts:
     """The facts of a proposal."""
     preview = proposal.preview
     tables = [_full(t.table) for t in preview.tables]
@@ -123,7 +123,7 @@ def facts_of(proposal: Proposal, *, touches_pii: bool | None = None) -> ChangeFa
         is_reversible=preview.is_reversible,
         breaks_checks=bool(preview.checks),
         asked_by=proposal.requested_by,
-        touches_pii=touches_pii,
+        touches_pii=None if preview.personal is None else bool(preview.personal),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from datasteward.changes.jobs import CheckQuery
-from datasteward.changes.model import Preview, SourceView, StatementWork
+from datasteward.changes.model import ColumnLabel, Preview, SourceView, StatementWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +61,8 @@ class Hooks(Protocol):
     async def checks_for(self, statements: Sequence[StatementWork]) -> tuple[CheckQuery, ...]:
         """Checks on the tables that change."""
 
-    async def touches_pii(self, statements: Sequence[StatementWork], preview: Preview) -> bool | None:
-        """Whether a changed column holds personal data; None when nobody knows."""
+    async def labels(self) -> tuple[ColumnLabel, ...]:
+        """What contracts say of columns: that they hold personal data, or none."""
 
 
 class NoHooks:
@@ -76,6 +76,6 @@ class NoHooks:
         """No checks."""
         return ()
 
-    async def touches_pii(self, statements: Sequence[StatementWork], preview: Preview) -> bool | None:
-        """Not known."""
-        return None
+    async def labels(self) -> tuple[ColumnLabel, ...]:
+        """No labels."""
+        return ()

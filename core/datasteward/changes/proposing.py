@@ -57,6 +57,7 @@ class Proposing:
             body=draft.body,
             staging_name=staging,
             checks=checks,
+            labels=await self.hooks.labels(),
             known_stamp=stamp,
             known=await in_thread(lambda: self.store.known_prints(stamp, version("duckdb"))),
         )
@@ -91,7 +92,6 @@ class Proposing:
 
     async def _judge(self, draft: Draft, measured: Measurement) -> tuple[Proposal, PolicyVerdict]:
         statements = draft.body.statements
-        pii = await self.hooks.touches_pii(statements, measured.preview)
         proposal = Proposal(
             nonce=secrets.token_hex(16),
             database=self.place.database,
@@ -103,16 +103,16 @@ class Proposing:
             stamp=measured.stamp,
             base=measured.base,
             expected=measured.expected,
-            preview=await self._complete(statements, measured.preview, pii),
+            preview=await self._complete(statements, measured.preview),
             requested_by=draft.requested_by,
             purpose=draft.purpose,
         )
-        return proposal, judge(self.policy(), facts_of(proposal, touches_pii=pii))
+        return proposal, judge(self.policy(), facts_of(proposal))
 
-    async def _complete(self, statements: tuple[StatementWork, ...], preview: Preview, pii: bool | None) -> Preview:
+    async def _complete(self, statements: tuple[StatementWork, ...], preview: Preview) -> Preview:
         downstream = await self.hooks.downstream_of(statements, preview)
         preview = preview.model_copy(update={"downstream": downstream})
-        return preview.model_copy(update={"risk": assess_risk(preview, touches_pii=pii)})
+        return preview.model_copy(update={"risk": assess_risk(preview)})
 
     def _store(
         self,

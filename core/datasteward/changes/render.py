@@ -52,6 +52,9 @@ def render_preview(preview: Preview, *, with_rows: bool = True, applied_as: str 
         lines += [f"  {make_safe(d)}" for d in change.details]
     lines += [_file_line(f) for f in preview.files]
     lines += [f"would break check {make_safe(c.name)}: {make_safe(c.detail)}" for c in preview.checks]
+    if preview.personal:
+        shown = (f"{make_safe(p.dataset)}.{make_safe(p.column)} ({make_safe(p.kind)})" for p in preview.personal)
+        lines.append(f"personal data: {', '.join(shown)}")
     if preview.downstream:
         lines.append(f"downstream: {', '.join(make_safe(d) for d in preview.downstream)}")
     lines += [f"note: {make_safe(n)}" for n in preview.notes]

@@ -7,18 +7,19 @@ from datasteward.changes.model import Preview, Risk, TableEffect
 
 MEDIUM_SHARE = 0.1
 HIGH_SHARE = 0.5
+NAMED_COLUMNS = 3
 
 Level = Literal["medium", "high"]
 Reason = tuple[Level, str]
 
 
-def assess_risk(preview: Preview, *, touches_pii: bool | None = None) -> Risk:
+def assess_risk(preview: Preview) -> Risk:
     """The highest level that any reason gives, with the reasons of that level first; `low` when there is none.
 
     High: it cannot be taken back, breaks a check, drops or replaces a table with rows, or updates and deletes at least
     half of one. Medium: at least a tenth, a table that a pipeline builds anew, a changed definition, a replaced file, something downstream, personal data.
     """
-    found = [*_of_the_whole(preview, touches_pii)]
+    found = [*_of_the_whole(preview)]
     noted = {c.name for c in preview.schema_changes if c.kind == "table" and c.only_notes}
     for table in preview.tables:
         if table.table.label not in noted:
@@ -29,15 +30,17 @@ def assess_risk(preview: Preview, *, touches_pii: bool | None = None) -> Risk:
     return Risk(level="high" if any(level == "high" for level, _ in found) else "medium", reasons=reasons)
 
 
-def _of_the_whole(preview: Preview, touches_pii: bool | None) -> Iterator[Reason]:
+def _of_the_whole(preview: Preview) -> Iterator[Reason]:
     if not preview.is_reversible:
         yield "high", "it cannot be taken back"
     if preview.checks:
         yield "high", f"it breaks {_count(len(preview.checks), 'check')}"
     if preview.downstream:
         yield "medium", f"{_count(len(preview.downstream), 'thing')} downstream"
-    if touches_pii:
-        yield "medium", "it touches personal data"
+    if preview.personal:
+        shown = ", ".join(f"{p.dataset}.{p.column}" for p in preview.personal[:NAMED_COLUMNS])
+        more = len(preview.personal) - NAMED_COLUMNS
+        yield "medium", f"it touches personal data: {shown}{f' and {more} more' if more > 0 else ''}"
     for change in preview.schema_changes:
         if change.action != "created" and change.kind != "table" and not change.only_notes:
             yield "medium", f"{change.kind} {change.name} is {change.action}"

@@ -19,13 +19,14 @@ _HEAD = "[[policy.rules]]"
 _MAGIC = str.maketrans({"*": "[*]", "?": "[?]", "[": "[[]"})
 
 
-def rule_for(proposal: Proposal, policy: PolicySettings, *, touches_pii: bool | None = None) -> str:
-    """The narrowest `[[policy.rules]]` text that would have allowed the change: its kinds, tables, rows and asker.
+def rule_for(proposal: Proposal, policy: PolicySettings) -> str:
+    """The narrowest `[[policy.rules]]` text that would have allowed the change: its kinds, tables, rows, asker and, where
+    there is none, no personal data.
 
     Raises `ToolError` (forbidden) when no such rule can be: the change cannot be taken back, breaks a check, touches
     no table that a rule could name, or an earlier rule decides on it.
     """
-    facts = facts_of(proposal, touches_pii=touches_pii)
+    facts = facts_of(proposal)
     if not facts.is_reversible:
         raise _no_rule("it cannot be taken back, and that is decided each time")
     if facts.breaks_checks:
@@ -41,6 +42,7 @@ def rule_for(proposal: Proposal, policy: PolicySettings, *, touches_pii: bool | 
         max_rows=facts.rows,
         reversible=True,
         asked_by=(facts.asked_by.translate(_MAGIC),),
+        touches_pii=False if facts.touches_pii is False else None,
     )
     found = judge(policy.model_copy(update={"rules": (*policy.rules, rule)}), facts)
     if found.verdict != "allow":

@@ -226,8 +226,7 @@ class ChangeService:
     async def explain(self, change: str) -> PolicyVerdict:
         """What the policy of now says to a change, and why."""
         row = await self.show(change)
-        pii = await self._hooks.touches_pii(row.proposal.statements, row.proposal.preview)
-        return judge(self.policy, facts_of(row.proposal, touches_pii=pii))
+        return judge(self.policy, facts_of(row.proposal))
 
     def can_elicit(self, report: ChangeReport) -> bool:
         """Whether the user of an MCP client may decide this in the client."""

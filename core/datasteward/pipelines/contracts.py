@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from open_data_contract_standard.model import SchemaObject
 
 API_VERSION = "v3.1.0"
+_PERSONAL = frozenset({"confidential", "restricted", "sensitive", "personal", "private", "pii"})
 _LOGICAL_FAMILIES: Mapping[str, tuple[str, ...]] = {
     "string": ("VARCHAR", "CHAR", "TEXT", "ENUM", "UUID", "BIT"),
     "integer": ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"),
@@ -42,6 +43,15 @@ class ContractColumn:
     logical: str | None = None
     is_required: bool = False
     classification: str | None = None
+    tags: tuple[str, ...] = ()
+
+    @property
+    def is_personal(self) -> bool | None:
+        """Whether it holds personal data, by the tag `pii` or the classification; None when neither says."""
+        word = (self.classification or "").casefold()
+        if word in _PERSONAL or any(t.casefold() in {"pii", "personal"} for t in self.tags):
+            return True
+        return False if word == "public" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +160,7 @@ def _contract(item: "SchemaObject", version: str, path: str) -> Contract:
                 logical=column.logicalType,
                 is_required=bool(column.required or column.primaryKey),
                 classification=column.classification,
+                tags=tuple(column.tags or ()),
             )
         )
         checks += column_checks(column)

@@ -115,6 +115,11 @@ def find_inside(
     return found
 
 
+def classify_texts(texts: Sequence[str]) -> PersonalText | None:
+    """The gravest class of personal data that stands inside these texts, or None."""
+    return _classify(list(texts), len(texts), 1.0)
+
+
 def _count_matches(connection: "duckdb.DuckDBPyConnection", sample: "Sample", column: str, pattern: str) -> int:
     row = connection.execute(
         f"SELECT count_if(regexp_matches(left({column}, 20000), {pattern})) FROM {sample.table}"
