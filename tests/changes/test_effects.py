@@ -87,7 +87,7 @@ CASES = (
     Case("DROP TABLE types", "types", (0, 0, 2), "dropped"),
     Case("DROP TABLE keyed", "keyed", (0, 0, 200), "dropped"),
     Case("ALTER TABLE lists ADD COLUMN extra INTEGER DEFAULT 4", "lists", (0, 0, 0), "altered"),
-    Case("ALTER TABLE doubles DROP COLUMN y", "doubles", (0, 0, 0), "altered"),
+    Case("ALTER TABLE doubles DROP COLUMN y", "doubles", (0, 5, 0), "altered"),
     Case("ALTER TABLE doubles ALTER x TYPE VARCHAR", "doubles", (0, 0, 0), "altered"),
     Case("CREATE OR REPLACE TABLE lists AS SELECT 1 AS q", "lists", (1, 0, 50), "replaced"),
     Case("CREATE TABLE fresh AS SELECT * FROM keyed LIMIT 10", "fresh", (10, 0, 0), "created"),

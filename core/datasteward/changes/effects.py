@@ -1,9 +1,11 @@
 """What a person decides on: counts, rows before and after, changed columns and schema, made from what was measured."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import duckdb
 
+from datasteward.changes.alterations import Alteration, AlteredColumn
 from datasteward.changes.catalog import ObjectKey, TableShape
 from datasteward.changes.model import ColumnChange, SampleRow, SchemaChange, TableEffect
 from datasteward.changes.names import pack_columns, qualify, quote_name
@@ -24,12 +26,14 @@ Cells = tuple[str | None, ...]
 
 
 def describe_tables(session: Session, measured: Measured) -> tuple[TableEffect, ...]:
-    """The effect on each touched table, those that nothing happens to included."""
-    return tuple(_describe(session, change) for change in measured.tables)
+    """The effect on each of `Measured.shown`, those that nothing happens to included."""
+    return tuple(_describe(session, change) for change in measured.shown)
 
 
 def _describe(session: Session, change: TableChange) -> TableEffect:
     diff = change.diff
+    if change.alteration is not None:
+        return _describe_altered(session, change, change.alteration)
     if diff is None:
         return _describe_rebuilt(session, change)
     summary = _summarise_columns(session, diff) if diff.updated else ()
@@ -54,11 +58,10 @@ def _describe(session: Session, change: TableChange) -> TableEffect:
 def _describe_rebuilt(session: Session, change: TableChange) -> TableEffect:
     before, after = change.before_print.row_count, change.expected_print.row_count
     existed, exists = change.before_print.exists, change.expected_print.exists
-    is_whole = not (existed and exists) or change.is_replaced
     samples: list[SampleRow] = []
     shape = change.after or change.before
     columns = _sample_columns(shape, []) if shape else ()
-    if shape is not None and is_whole:
+    if shape is not None:
         source = session.work if exists else session.before
         rows = source.execute(
             f"SELECT {_texts(columns)} FROM {qualify(session.catalog, shape.table)} AS r ORDER BY rowid"
@@ -70,9 +73,9 @@ def _describe_rebuilt(session: Session, change: TableChange) -> TableEffect:
         ]
     return TableEffect(
         table=change.table,
-        action="created" if not existed else "dropped" if not exists else "replaced" if is_whole else "altered",
-        inserted=after if is_whole else max(0, after - before),
-        deleted=before if is_whole else max(0, before - after),
+        action="created" if not existed else "dropped" if not exists else "replaced",
+        inserted=after,
+        deleted=before,
         matched=change.matched,
         rows_before=before,
         rows_after=after,
@@ -80,6 +83,66 @@ def _describe_rebuilt(session: Session, change: TableChange) -> TableEffect:
         key_columns=len(shape.key) if shape and samples else 0,
         samples=tuple(samples),
     )
+
+
+def _describe_altered(session: Session, change: TableChange, found: Alteration) -> TableEffect:
+    summary = _summarise_altered(session, found) if found.updated else ()
+    shown = (*found.key, *found.columns)[:SAMPLE_COLUMNS]
+    samples = _sample_altered(session, found, shown) if found.relation else []
+    return TableEffect(
+        table=change.table,
+        action="altered",
+        inserted=found.inserted,
+        updated=found.updated,
+        deleted=found.deleted,
+        matched=change.matched,
+        rows_before=change.expected_print.row_count - found.inserted + found.deleted,
+        rows_after=change.expected_print.row_count,
+        sample_columns=tuple(c.name for c in shown) if samples else (),
+        key_columns=len(found.key) if samples else 0,
+        samples=tuple(samples),
+        columns=summary,
+        summarised_rows=found.updated if summary else 0,
+    )
+
+
+def _summarise_altered(session: Session, found: Alteration) -> tuple[ColumnChange, ...]:
+    columns = found.columns[:SUMMARY_COLUMNS]
+    fields = ", ".join(_facts(c.before, c.after, c.differs, c.type_before, c.type_after or "") for c in columns)
+    row = read_row(
+        session.work, f"SELECT {fields} FROM {found.relation} WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL"
+    )
+    assert row is not None
+    names = [
+        (c.name, c.type_before if c.type_after in {None, c.type_before} else f"{c.type_before} -> {c.type_after}")
+        for c in columns
+    ]
+    return _changed_columns(names, row)
+
+
+def _sample_altered(session: Session, found: Alteration, shown: Sequence[AlteredColumn]) -> list[SampleRow]:
+    differing = " OR ".join(c.differs for c in found.columns)
+    texts = [f"CAST({c.before} AS VARCHAR)" for c in shown] + [f"CAST({c.after} AS VARCHAR)" for c in shown]
+    samples: list[SampleRow] = []
+    for action, condition in (
+        ("update", f"before_rid IS NOT NULL AND after_rid IS NOT NULL AND ({differing})"),
+        ("delete", "after_rid IS NULL"),
+        ("insert", "before_rid IS NULL"),
+    ):
+        rows = session.work.execute(
+            f"SELECT {', '.join(texts)} FROM {found.relation} WHERE {condition} ORDER BY before_rid, after_rid"
+            f" LIMIT {SAMPLE_ROWS}"
+        ).fetchall()
+        for row in rows:
+            before, after = _cells(row[: len(shown)]), _cells(row[len(shown) :])
+            samples.append(
+                SampleRow(
+                    action=action,
+                    before=None if action == "insert" else before,
+                    after=None if action == "delete" else after,
+                )
+            )
+    return samples
 
 
 def _sample_columns(shape: TableShape, changed: Sequence[str]) -> tuple[str, ...]:
@@ -184,19 +247,27 @@ def _summarise_columns(session: Session, diff: RowDiff) -> tuple[ColumnChange, .
         columns = _changed_of_many(session, relation, columns)
     if not columns:
         return ()
-    fields = ", ".join(_column_facts(c, types[c]) for c in columns)
+    sides = [(_side("before", c), _side("after", c)) for c in columns]
+    fields = ", ".join(
+        _facts(b, a, _differ(b, a), types[c], types[c]) for c, (b, a) in zip(columns, sides, strict=True)
+    )
     row = read_row(
         session.work, f"SELECT {fields} FROM {relation} WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL"
     )
     assert row is not None
+    return _changed_columns([(c, types[c]) for c in columns], row)
+
+
+def _changed_columns(columns: Sequence[tuple[str, str]], row: Sequence[Any]) -> tuple[ColumnChange, ...]:
+    """The columns (name, type) of which a value changes, from a row with the facts of each."""
     found = []
-    for number, name in enumerate(columns):
-        facts = row[number * 7 : number * 7 + 7]
+    for number, (name, type_) in enumerate(columns):
+        facts = row[number * _FACTS : (number + 1) * _FACTS]
         if facts[0]:
             found.append(
                 ColumnChange(
                     column=name,
-                    type=types[name],
+                    type=type_,
                     changed_rows=int(facts[0]),
                     nulls_before=int(facts[1]),
                     nulls_after=int(facts[2]),
@@ -210,7 +281,7 @@ def _summarise_columns(session: Session, diff: RowDiff) -> tuple[ColumnChange, .
 
 
 def _changed_of_many(session: Session, relation: str, columns: Sequence[str]) -> tuple[str, ...]:
-    fields = ", ".join(f"count(*) FILTER ({_side('before', c)} IS DISTINCT FROM {_side('after', c)})" for c in columns)
+    fields = ", ".join(f"count(*) FILTER ({_differ(_side('before', c), _side('after', c))})" for c in columns)
     row = read_row(
         session.work, f"SELECT {fields} FROM {relation} WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL"
     )
@@ -222,13 +293,15 @@ def _side(side: str, column: str) -> str:
     return f"{side}_image.{quote_name(column)}"
 
 
-def _column_facts(column: str, type_: str) -> str:
-    before, after = _side("before", column), _side("after", column)
-    differs = f"{before} IS DISTINCT FROM {after}"
-    orders = type_.upper().startswith(_ORDERED) or (type_.upper().startswith("U") and "INT" in type_.upper())
+def _differ(before: str, after: str) -> str:
+    """By the hash, as rows are compared, because a collation may call two texts equal."""
+    return f"(system.main.hash({before}) <> system.main.hash({after}))"
+
+
+def _facts(before: str, after: str, differs: str, type_before: str, type_after: str) -> str:
     extremes = [
-        f"CAST(system.main.{f}({s}) FILTER ({differs}) AS VARCHAR)" if orders and "[" not in type_ else "NULL"
-        for s in (before, after)
+        f"CAST(system.main.{f}({s}) FILTER ({differs}) AS VARCHAR)" if _has_order(type_) else "NULL"
+        for s, type_ in ((before, type_before), (after, type_after))
         for f in ("min", "max")
     ]
     return ", ".join(
@@ -239,6 +312,14 @@ def _column_facts(column: str, type_: str) -> str:
             *extremes,
         ]
     )
+
+
+_FACTS = 7
+
+
+def _has_order(type_: str) -> bool:
+    word = type_.upper()
+    return "[" not in word and (word.startswith(_ORDERED) or (word.startswith("U") and "INT" in word))
 
 
 def _extreme(value: object) -> str | None:
@@ -282,12 +363,18 @@ def describe_schema(measured: Measured) -> tuple[SchemaChange, ...]:
                 name=name,
                 only_notes=before is not None and after is not None and before.is_same_but_for_notes(after),
                 action="created" if before is None else "dropped" if after is None else "changed",
-                details=describe_definition(
-                    before, after, table.before if table else None, table.after if table else None
-                ),
+                details=_renaming(table) or describe_definition(before, after, table),
             )
         )
     return tuple(found)
+
+
+def _renaming(table: TableChange | None) -> tuple[str, ...]:
+    if table is None:
+        return ()
+    if table.renamed_to is not None:
+        return (f"it is called {table.renamed_to} from now on",)
+    return (f"it was called {table.renamed_from}",) if table.renamed_from is not None else ()
 
 
 def find_irreversible(measured: Measured) -> str | None:

@@ -34,7 +34,7 @@ def find_personal(
     """
     found = [
         PersonalColumn(dataset=effect.table.label, column=column.name, kind=kind)
-        for change, effect in zip(measured.tables, effects, strict=True)
+        for change, effect in zip(measured.shown, effects, strict=True)
         for column in _touched_columns(change, effect)
         if (kind := _classify(effect.table.label, column, labels, _ValuesOfTable(session, change).read))
     ]
@@ -57,7 +57,7 @@ def _touched_columns(change: TableChange, effect: TableEffect) -> Iterator[_Colu
     before = {c.name: c.type for c in change.before.columns} if change.before else {}
     after = {c.name: c.type for c in change.after.columns} if change.after else {}
     if effect.action == "altered":
-        names = [n for n in {**before, **after} if before.get(n) != after.get(n)]
+        names = list(dict.fromkeys([*(c.column for c in effect.columns), *(n for n in after if n not in before)]))
     elif effect.inserted or effect.deleted:
         names = list({**before, **after})
     else:

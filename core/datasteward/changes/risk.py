@@ -22,7 +22,8 @@ def assess_risk(preview: Preview) -> Risk:
     found = [*_of_the_whole(preview)]
     noted = {c.name for c in preview.schema_changes if c.kind == "table" and c.only_notes}
     for table in preview.tables:
-        if table.table.label not in noted:
+        is_noted = table.table.label in noted and not table.inserted + table.updated + table.deleted
+        if not is_noted:
             found += _of_table(table)
     reasons = tuple(text for level in ("high", "medium") for given, text in found if given == level)
     if not reasons:
@@ -58,7 +59,7 @@ def _of_table(effect: TableEffect) -> Iterator[Reason]:
     elif effect.action == "altered":
         yield "medium", f"the definition of {name} changes"
     share = (effect.updated + effect.deleted) / max(1, effect.rows_before)
-    if effect.action == "rows" and share >= MEDIUM_SHARE:
+    if effect.action in {"rows", "altered"} and share >= MEDIUM_SHARE:
         yield ("high" if share >= HIGH_SHARE else "medium"), f"{share:.0%} of the rows of {name} change or go"
 
 

@@ -1,27 +1,30 @@
 """What appears, goes and changes in the definition of an object, in words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from datasteward.changes.catalog import CatalogObject, Column, TableShape
+
+if TYPE_CHECKING:
+    from datasteward.changes.work import TableChange
 
 SQL_CHARACTERS = 300
 
 
 def describe_definition(
-    before: CatalogObject | None,
-    after: CatalogObject | None,
-    old: TableShape | None = None,
-    new: TableShape | None = None,
+    before: CatalogObject | None, after: CatalogObject | None, table: "TableChange | None" = None
 ) -> tuple[str, ...]:
     """A line for each difference between two states of one object; None where it is not there.
 
-    `old` and `new` are the shapes of a table. An object that goes is told by its name alone.
+    `table` is what was measured of one. An object that goes is told by its name alone.
     """
+    old, new = (table.before, table.after) if table else (None, None)
+    renamed = table.alteration.renamed if table and table.alteration else ()
     if after is None:
         return ()
     if before is None:
         return tuple(_describe_new(after, new))
-    lines = [*_compare_columns(old, new), *_compare_keys(old, new)]
+    lines = [*_compare_columns(old, new, {c.name_before: c.name for c in renamed}), *_compare_keys(old, new)]
     lines += _compare_indexes(before.indexes, after.indexes)
     lines += _compare_notes(before, after)
     if not lines and before.create_sql != after.create_sql:
@@ -50,8 +53,9 @@ def _describe_column(column: Column) -> str:
     return ", ".join(facts)
 
 
-def _compare_columns(old: TableShape | None, new: TableShape | None) -> Iterator[str]:
-    before = {c.name: c for c in old.columns} if old else {}
+def _compare_columns(old: TableShape | None, new: TableShape | None, renamed: Mapping[str, str]) -> Iterator[str]:
+    yield from (f"column {name} is called {later} from now on" for name, later in renamed.items())
+    before = {renamed.get(c.name, c.name): c for c in old.columns} if old else {}
     after = {c.name: c for c in new.columns} if new else {}
     for name, column in before.items():
         if name not in after:
@@ -59,7 +63,7 @@ def _compare_columns(old: TableShape | None, new: TableShape | None) -> Iterator
     for name, column in after.items():
         if name not in before:
             yield f"column {name} appears: {_describe_column(column)}"
-        elif column != before[name]:
+        else:
             yield from _compare_column(before[name], column)
     stay = [[n for n in side if n in before and n in after] for side in (before, after)]
     if stay[0] != stay[1]:

@@ -1,13 +1,14 @@
 """Carrying out a change inside one open transaction, and measuring what it does to every object it touches."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
 
-from datasteward.changes.catalog import CatalogObject, ObjectKey, TableShape, read_catalog
+from datasteward.changes.alterations import Alteration, compare_altered
+from datasteward.changes.catalog import Catalog, CatalogObject, ObjectKey, TableShape, read_catalog
 from datasteward.changes.contract_writing import WRITE_CONTRACT, read_document
 from datasteward.changes.file_effects import stage_export, stage_text
 from datasteward.changes.model import (
@@ -92,6 +93,15 @@ class TableChange:
     diff: RowDiff | None
     is_replaced: bool
     matched: int
+    alteration: Alteration | None = None
+    """For one that stays under its name or another, and whose definition changes."""
+    renamed_from: str | None = None
+    renamed_to: str | None = None
+
+    @property
+    def key(self) -> ObjectKey:
+        """Where it is in the catalog."""
+        return ("table", self.table.schema_name, self.table.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +120,11 @@ class Measured:
     seconds: float
     referring: Mapping[str, tuple[TableName, ...]]
     """Tables that refer to others by a foreign key afterwards, by the name of the one referred to."""
+
+    @property
+    def shown(self) -> tuple[TableChange, ...]:
+        """The touched tables under the names they have afterwards."""
+        return tuple(t for t in self.tables if t.renamed_to is None)
 
 
 def carry_out(
@@ -145,6 +160,7 @@ def carry_out(
         for key in sorted({*objects, *objects_after})
         if _identity(objects.get(key)) != _identity(objects_after.get(key))
     )
+    changed = (*changed, *_altered_otherwise(session, work, earlier, later, {*changed, *_keys(targets)}))
     sides = _Sides(
         shapes=shapes,
         shapes_after=shapes_after,
@@ -228,6 +244,27 @@ def _row_targets(work: Work, shapes: Mapping[tuple[str, str], TableShape]) -> li
     return list(dict.fromkeys(found))
 
 
+def _keys(tables: Iterable[tuple[str, str]]) -> list[ObjectKey]:
+    return [("table", *where) for where in tables]
+
+
+def _altered_otherwise(
+    session: Session, work: Work, earlier: Catalog, later: Catalog, measured: set[ObjectKey]
+) -> list[ObjectKey]:
+    """Tables that are altered, defined as before, and hold other values: `ALTER … TYPE … USING` may do that."""
+    known = {_folded(where): where for where in earlier.tables}
+    named = [(t.schema_name, t.name) for s in work.statements if s.kind.startswith("alter") for t in s.writes]
+    found = _keys(dict.fromkeys(known[_folded(n)] for n in named if _folded(n) in known))
+    return [key for key in found if key not in measured and _differs(session, earlier, later, key)]
+
+
+def _differs(session: Session, earlier: Catalog, later: Catalog, key: ObjectKey) -> bool:
+    where = key[1], key[2]
+    before = print_object(earlier.objects[key], key, session.before, session.catalog, earlier.tables[where])
+    after = print_object(later.objects.get(key), key, session.work, session.catalog, later.tables.get(where))
+    return before != after
+
+
 def _note(session: Session, work: Work, shape: TableShape, number: int, targets: int, hashes_rows: bool) -> Candidates:
     narrowing: Narrowing | None = None
     if work.record is not None:
@@ -290,10 +327,32 @@ def _measure_tables(
 ) -> tuple[TableChange, ...]:
     noted = {(c.shape.table.schema_name, c.shape.table.name): c for c in candidates}
     rebuilt = [(k[1], k[2]) for k in sides.changed if k[0] == "table"]
-    return tuple(
+    measured = [
         _measure_table(session, work, where, None if where in rebuilt else noted[where], sides)
         for where in dict.fromkeys([*noted, *rebuilt])
-    )
+    ]
+    return tuple(_compare_definitions(session, work, measured, sides))
+
+
+def _compare_definitions(
+    session: Session, work: Work, tables: Sequence[TableChange], sides: _Sides
+) -> Iterator[TableChange]:
+    """Lay altered tables beside what they were; one that was renamed keeps its place in the catalog."""
+    gone = {sides.objects[t.key].order: t for t in tables if t.after is None and t.key in sides.objects}
+    came = {sides.objects_after[t.key].order: t for t in tables if t.before is None and t.key in sides.objects_after}
+    for number, table in enumerate(tables):
+        if table.after is None and (other := came.get(sides.objects[table.key].order)):
+            yield replace(table, renamed_to=other.table.label)
+            continue
+        before, renamed_from = table.before, None
+        if before is None and (earlier := gone.get(sides.objects_after[table.key].order)):
+            before, renamed_from = earlier.before, earlier.table.label
+        is_undone = work.record is not None and table.before_print.row_count == table.expected_print.row_count
+        stays = table.diff is None and (not table.is_replaced or is_undone)
+        if stays and before is not None and table.after is not None:
+            found = compare_altered(session, before, table.after, number, by_position=table.is_replaced)
+            table = replace(table, alteration=found, renamed_from=renamed_from)
+        yield table
 
 
 def _measure_table(
