@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 
 from datasteward.changes.catalog import TableShape
-from datasteward.changes.names import qualify, quote_name
+from datasteward.changes.names import hash_columns, hash_values, qualify, quote_name
 from datasteward.changes.rows import read_row
 from datasteward.changes.session import Session
 
@@ -39,7 +39,8 @@ class AlteredColumn:
         if self.type_after is None:
             return f"({self.before} IS NOT NULL)"
         if self.type_before == self.type_after:
-            return f"(system.main.hash({self.before}) <> system.main.hash({self.after}))"
+            sides = [hash_values([(side, self.type_before)]) for side in (self.before, self.after)]
+            return f"({' <> '.join(sides)})"
         return f"(CAST({self.before} AS VARCHAR) IS DISTINCT FROM CAST({self.after} AS VARCHAR))"
 
 
@@ -67,10 +68,6 @@ class _Side:
     shape: TableShape
     prints: dict[str, tuple[str, str]]
     """Of each column: the sum and xor of the hashes of its values."""
-
-    @property
-    def types(self) -> dict[str, str]:
-        return {c.name: c.type for c in self.shape.columns}
 
 
 def compare_altered(
@@ -110,7 +107,7 @@ def compare_altered(
 
 def _look(connection: duckdb.DuckDBPyConnection, catalog: str, shape: TableShape) -> _Side:
     table = qualify(catalog, shape.table)
-    hashes = (f"system.main.hash({quote_name(n)})" for n in shape.names)
+    hashes = (hash_columns([n], shape.types) for n in shape.names)
     totals = ", ".join(f"system.main.sum({h})::VARCHAR, system.main.bit_xor({h})::VARCHAR" for h in hashes)
     row = read_row(connection, f"SELECT {totals} FROM {table}")
     assert row is not None
@@ -120,7 +117,7 @@ def _look(connection: duckdb.DuckDBPyConnection, catalog: str, shape: TableShape
 
 def _pair_columns(old: _Side, new: _Side) -> Iterator[AlteredColumn]:
     """Columns of the same name, and where one took another's place with its type and values, the same under a new name."""
-    types_before, types_after = old.types, new.types
+    types_before, types_after = old.shape.types, new.shape.types
     for position, name in enumerate(old.shape.names):
         later: str | None = name
         if name not in types_after:

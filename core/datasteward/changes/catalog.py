@@ -42,6 +42,11 @@ class TableShape:
         return tuple(c.name for c in self.columns)
 
     @property
+    def types(self) -> dict[str, str]:
+        """The type of each column by name."""
+        return {c.name: c.type for c in self.columns}
+
+    @property
     def stored(self) -> tuple[str, ...]:
         """Names of the columns that can be written, which leaves out generated ones."""
         return tuple(c.name for c in self.columns if not c.is_generated)

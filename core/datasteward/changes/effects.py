@@ -1,6 +1,6 @@
 """What a person decides on: counts, rows before and after, changed columns and schema, made from what was measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -8,7 +8,7 @@ import duckdb
 from datasteward.changes.alterations import Alteration, AlteredColumn
 from datasteward.changes.catalog import ObjectKey, TableShape
 from datasteward.changes.model import ColumnChange, SampleRow, SchemaChange, TableEffect
-from datasteward.changes.names import pack_columns, qualify, quote_name
+from datasteward.changes.names import hash_values, pack_columns, qualify, quote_name
 from datasteward.changes.rowdiff import RowDiff
 from datasteward.changes.rows import read_row
 from datasteward.changes.schema_words import describe_definition
@@ -242,14 +242,14 @@ def _summarise_columns(session: Session, diff: RowDiff) -> tuple[ColumnChange, .
     if columns is None:
         columns = diff.shape.names
         relation = _pair_values(session, diff)
-    types = {c.name: c.type for c in diff.shape.columns}
+    types = diff.shape.types
     if len(columns) > SUMMARY_COLUMNS:
-        columns = _changed_of_many(session, relation, columns)
+        columns = _changed_of_many(session, relation, columns, types)
     if not columns:
         return ()
     sides = [(_side("before", c), _side("after", c)) for c in columns]
     fields = ", ".join(
-        _facts(b, a, _differ(b, a), types[c], types[c]) for c, (b, a) in zip(columns, sides, strict=True)
+        _facts(b, a, _differ(b, a, types[c]), types[c], types[c]) for c, (b, a) in zip(columns, sides, strict=True)
     )
     row = read_row(
         session.work, f"SELECT {fields} FROM {relation} WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL"
@@ -280,8 +280,10 @@ def _changed_columns(columns: Sequence[tuple[str, str]], row: Sequence[Any]) -> 
     return tuple(found)
 
 
-def _changed_of_many(session: Session, relation: str, columns: Sequence[str]) -> tuple[str, ...]:
-    fields = ", ".join(f"count(*) FILTER ({_differ(_side('before', c), _side('after', c))})" for c in columns)
+def _changed_of_many(
+    session: Session, relation: str, columns: Sequence[str], types: Mapping[str, str]
+) -> tuple[str, ...]:
+    fields = ", ".join(f"count(*) FILTER ({_differ(_side('before', c), _side('after', c), types[c])})" for c in columns)
     row = read_row(
         session.work, f"SELECT {fields} FROM {relation} WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL"
     )
@@ -293,9 +295,9 @@ def _side(side: str, column: str) -> str:
     return f"{side}_image.{quote_name(column)}"
 
 
-def _differ(before: str, after: str) -> str:
+def _differ(before: str, after: str, type_: str) -> str:
     """By the hash, as rows are compared, because a collation may call two texts equal."""
-    return f"(system.main.hash({before}) <> system.main.hash({after}))"
+    return f"({hash_values([(before, type_)])} <> {hash_values([(after, type_)])})"
 
 
 def _facts(before: str, after: str, differs: str, type_before: str, type_after: str) -> str:

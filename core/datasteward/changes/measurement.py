@@ -5,15 +5,15 @@ from pathlib import Path
 
 import duckdb
 
+from datasteward.changes.breaking import CheckBefore, find_broken, run_checks
 from datasteward.changes.contract_writing import WRITE_CONTRACT, describe_promises
 from datasteward.changes.digest import digest_of
 from datasteward.changes.effects import describe_schema, describe_tables, find_irreversible
-from datasteward.changes.jobs import Body, CheckQuery, Measurement, PreviewJob, WriterPlace
-from datasteward.changes.model import CheckEffect, Fingerprint, Preview
+from datasteward.changes.jobs import Body, Measurement, PreviewJob, WriterPlace
+from datasteward.changes.model import Fingerprint, Preview
 from datasteward.changes.personal import find_personal
 from datasteward.changes.receipts import refuse_ledger_change
 from datasteward.changes.record import UndoRecord, read_record
-from datasteward.changes.rows import read_row
 from datasteward.changes.session import FROZEN_FUNCTIONS, Session, SessionSettings, open_session
 from datasteward.changes.work import Measured, Work, carry_out
 from datasteward.errors import ToolError
@@ -87,13 +87,13 @@ def measure(job: PreviewJob) -> Measurement:
     record = Path(job.body.record_path) if job.body.record_path else None
     staging = staging_folder(job.place, job.staging_name)
     with open_session(settings, images=None, record=record, sources=job.body.sources) as session:
-        earlier = [_count_breaks(session, check, is_after=False) for check in job.checks]
+        checks = run_checks(session, job.checks)
         is_known = session.stamp == job.known_stamp
         known = Fingerprint(engine=duckdb.__version__, objects=job.known) if is_known else None
         measured = carry_out(session, work, staging=staging, prepared_files=None, known=known, hashes_rows=False)
         try:
-            preview = _preview(session, work, measured, job, earlier)
             refuse_ledger_change(session)
+            preview = _preview(session, work, measured, job, checks)
             return Measurement(
                 preview=preview,
                 base=measured.base,
@@ -105,21 +105,20 @@ def measure(job: PreviewJob) -> Measurement:
                 session.work.execute("ROLLBACK")
 
 
-def _preview(session: Session, work: Work, measured: Measured, job: PreviewJob, earlier: list[int | None]) -> Preview:
+def _preview(
+    session: Session, work: Work, measured: Measured, job: PreviewJob, checks: tuple[CheckBefore, ...]
+) -> Preview:
     reason = find_irreversible(measured)
-    broken = []
-    for check, before in zip(job.checks, earlier, strict=True):
-        after = _count_breaks(session, check, is_after=True)
-        if before == 0 and after:
-            broken.append(CheckEffect(name=check.name, detail=f"{after} rows would break it; none does now"))
     tables = describe_tables(session, measured)
+    personal = find_personal(session, measured, tables, job.labels)
+    broken = find_broken(session, measured, checks)
     return Preview(
         tables=tables,
         schema_changes=describe_schema(measured),
         files=measured.files,
-        checks=tuple(broken),
+        checks=broken,
         notes=_notes(work),
-        personal=find_personal(session, measured, tables, job.labels),
+        personal=personal,
         is_reversible=reason is None,
         irreversible_because=reason,
         seconds=round(measured.seconds, 4),
@@ -135,12 +134,3 @@ def _notes(work: Work) -> tuple[str, ...]:
     if used & SEQUENCE_FUNCTIONS:
         notes.append("values taken from a sequence stay used up when the change is taken back")
     return (*notes, *(line for s in work.statements if s.kind == WRITE_CONTRACT for line in describe_promises(s)))
-
-
-def _count_breaks(session: Session, check: CheckQuery, *, is_after: bool) -> int | None:
-    connection = session.work if is_after else session.probe
-    try:
-        row = read_row(connection, check.query)
-    except duckdb.Error:
-        return None
-    return int(row[0]) if row and row[0] is not None else None

@@ -1,6 +1,6 @@
 """Quoting of names and text in the SQL that we write ourselves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from datasteward.changes.model import TableName
 
@@ -22,13 +22,33 @@ def qualify(database: str, table: TableName) -> str:
     return f"{quote_name(database)}.{quote_name(table.schema_name)}.{quote_name(table.name)}"
 
 
-def hash_columns(columns: Iterable[str], alias: str = "") -> str:
-    """DuckDB's own `hash()` over these columns in this order, even where a macro of the user's has that name."""
+_TEXT_TOO = ("STRUCT", "MAP", "UNION", "VARIANT", "INTERVAL")
+_SIGN_TOO = ("FLOAT", "DOUBLE", "REAL")
+
+
+def hash_values(values: Iterable[tuple[str, str]]) -> str:
+    """DuckDB's own `hash()` over values (expression, type) in this order, even where a macro has that name.
+
+    Values that `hash()` takes for equal though they are not are told apart: NULL and empty or nested lists, structs of
+    nulls and 30 days and a month by their text, 0.0 and -0.0 by their sign.
+    """
+    parts = []
+    for value, type_ in values:
+        parts.append(value)
+        if "[" in type_ or type_.startswith(_TEXT_TOO):
+            parts.append(f"CAST({value} AS VARCHAR)")
+        elif type_.startswith(_SIGN_TOO):
+            parts.append(f"system.main.signbit({value})")
+    return f"system.main.hash({', '.join(parts)})"
+
+
+def hash_columns(columns: Iterable[str], types: Mapping[str, str], alias: str = "") -> str:
+    """`hash_values` of these columns, whose types are given by name; one without a type is hashed alone."""
     prefix = f"{quote_name(alias)}." if alias else ""
-    return "system.main.hash(" + ", ".join(prefix + quote_name(c) for c in columns) + ")"
+    return hash_values((prefix + quote_name(c), types.get(c, "")) for c in columns)
 
 
 def pack_columns(columns: Iterable[str], alias: str = "") -> str:
-    """A struct of these columns under their own names."""
-    prefix = f"{quote_name(alias)}." if alias else ""
+    """A struct of these columns, of a relation or of a struct in one (`r.image`), under their own names."""
+    prefix = "".join(f"{quote_name(part)}." for part in alias.split(".") if part)
     return "system.main.struct_pack(" + ", ".join(f"{quote_name(c)} := {prefix}{quote_name(c)}" for c in columns) + ")"

@@ -29,6 +29,8 @@ class Narrowing:
     """About how many rows match, when that is known beforehand."""
     takes_all: bool = False
     """True for a DELETE of everything, whose effect follows from the table's own print."""
+    is_row_local: bool = True
+    """Whether a row's own values decide; a subquery may give other rows when it is asked again."""
 
 
 def narrow(parser: duckdb.DuckDBPyConnection, statement: StatementWork) -> Narrowing | None:
@@ -42,7 +44,11 @@ def narrow(parser: duckdb.DuckDBPyConnection, statement: StatementWork) -> Narro
                 rows = _rows_query(parser, node, info["condition"], extra)
                 columns = tuple(str(c) for c in info["columns"])
                 return Narrowing(
-                    rows_query=rows, set_columns=columns, tail=_tail(rows, node, extra), matches_exactly=True
+                    rows_query=rows,
+                    set_columns=columns,
+                    tail=_tail(rows, node, extra),
+                    matches_exactly=True,
+                    is_row_local=not extra and not _holds_query(info["condition"]),
                 )
             case "DELETE_QUERY_NODE":
                 extra = list(node.get("using_clauses") or ())
@@ -94,6 +100,14 @@ def _rows_query(
     row = read_row(parser, "SELECT system.main.json_deserialize_sql(?::JSON)", [json.dumps(frame)])
     assert row is not None
     return str(row[0]).rstrip().rstrip(";")
+
+
+def _holds_query(part: Any) -> bool:
+    if isinstance(part, list):
+        return any(_holds_query(item) for item in part)
+    if not isinstance(part, dict):
+        return False
+    return part.get("class") == "SUBQUERY" or any(_holds_query(value) for value in part.values())
 
 
 def _tail(rows_query: str, node: dict[str, Any], extra: list[dict[str, Any]]) -> str | None:

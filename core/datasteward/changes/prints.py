@@ -32,7 +32,7 @@ def print_object(
     made = ObjectPrint(kind=key[0], schema_name=key[1], name=key[2], exists=True, definition=found.definition)
     if connection is None or shape is None:
         return made
-    value = hash_columns(shape.names)
+    value = hash_columns(shape.names, shape.types)
     row = read_row(
         connection,
         f"SELECT system.main.count(*), coalesce(system.main.sum({value}), 0)::VARCHAR,"

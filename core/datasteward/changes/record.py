@@ -13,7 +13,7 @@ from datasteward.changes.catalog import CatalogObject, ObjectKey, TableShape
 from datasteward.changes.digest import digest_of
 from datasteward.changes.file_effects import keep_replaced
 from datasteward.changes.model import Fingerprint, Model, ObjectKind, TableName
-from datasteward.changes.names import hash_columns, pack_columns, qualify, quote_name, quote_text
+from datasteward.changes.names import hash_columns, pack_columns, qualify, quote_text
 from datasteward.changes.rowdiff import RowDiff, local_rows
 from datasteward.changes.session import IMAGES, Session
 
@@ -32,6 +32,7 @@ class RowImages(Model):
     table: TableName
     number: int
     names: tuple[str, ...]
+    types: tuple[str, ...] = ()
     stored: tuple[str, ...]
     set_columns: tuple[str, ...]
     parents: tuple[str, ...]
@@ -149,12 +150,12 @@ def _write_rows(session: Session, diff: RowDiff, change: "TableChange") -> RowIm
         pairs = "before_rid IS NOT NULL AND after_rid IS NOT NULL"
         _transfer(session, f"SELECT before_rid, {diff.row_hash} AS after_hash FROM {diff.relation} WHERE {pairs}")
         rows = f"{table} AS r JOIN __steward_pairs AS p ON r.rowid = p.before_rid"
+        image = pack_columns(chosen, "r")
         if diff.image_columns:
-            values = ", ".join(f"image.{quote_name(c)}" for c in diff.image_columns)
-            rows = f"(SELECT rid, {values} FROM {diff.noted}) AS r JOIN __steward_pairs AS p ON r.rid = p.before_rid"
+            rows = f"{diff.noted} AS r JOIN __steward_pairs AS p ON r.rid = p.before_rid"
+            image = pack_columns(chosen, "r.image")
         session.before.execute(
-            f"CREATE TABLE {IMAGES}.main.updated_{number} AS SELECT p.after_hash, {pack_columns(chosen, 'r')} AS image"
-            f" FROM {rows}"
+            f"CREATE TABLE {IMAGES}.main.updated_{number} AS SELECT p.after_hash, {image} AS image FROM {rows}"
         )
     if diff.deleted:
         where = ""
@@ -169,13 +170,14 @@ def _write_rows(session: Session, diff: RowDiff, change: "TableChange") -> RowIm
     if diff.inserted and not was_empty:
         added = f"(SELECT after_hash FROM {diff.relation} WHERE before_rid IS NULL)"
         if diff.is_sample:
-            added = f"(SELECT {hash_columns(shape.names, 'r')} AS after_hash FROM {local_rows(session, shape)})"
+            added = f"(SELECT {hash_columns(shape.names, shape.types, 'r')} AS after_hash FROM {local_rows(session, shape)})"
         _transfer(session, f"SELECT after_hash, system.main.count(*) AS n FROM {added} GROUP BY 1")
         session.before.execute(f"CREATE TABLE {IMAGES}.main.added_{number} AS SELECT * FROM __steward_pairs")
     return RowImages(
         table=shape.table,
         number=number,
         names=shape.names,
+        types=tuple(shape.types.values()),
         stored=stored,
         set_columns=chosen,
         parents=shape.parents,

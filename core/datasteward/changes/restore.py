@@ -62,7 +62,7 @@ def narrow_by_record(session: Session, record: UndoRecord, shape: TableShape) ->
         return Narrowing(
             rows_query="SELECT 0::BIGINT AS rid WHERE false", set_columns=(), tail=None, matches_exactly=False
         )
-    where = f"{hash_columns(shape.names)} IN ({hashes})"
+    where = f"{hash_columns(shape.names, shape.types)} IN ({hashes})"
     table = qualify(session.catalog, shape.table)
     rows = f"SELECT rowid AS rid FROM {table} WHERE {where}"
     columns = images.set_columns if images.updated else ()
@@ -132,7 +132,7 @@ def _pick_rows(session: Session, images: RowImages, noted: str) -> None:
 
 def _hashed_rows(session: Session, images: RowImages) -> str:
     table = qualify(session.catalog, images.table)
-    return f"(SELECT rowid AS rid, {hash_columns(images.names)} AS h FROM {table})"
+    return f"(SELECT rowid AS rid, {hash_columns(images.names, dict(zip(images.names, images.types, strict=False)))} AS h FROM {table})"
 
 
 def _remove_added(session: Session, images: RowImages) -> None:

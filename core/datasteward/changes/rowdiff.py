@@ -13,7 +13,7 @@ import duckdb
 
 from datasteward.changes.catalog import TableShape
 from datasteward.changes.model import ObjectPrint
-from datasteward.changes.names import hash_columns, pack_columns, qualify, quote_name
+from datasteward.changes.names import hash_columns, hash_values, pack_columns, qualify, quote_name
 from datasteward.changes.narrowing import Narrowing
 from datasteward.changes.rows import read_number, read_row
 from datasteward.changes.session import SCRATCH, SCRATCH_FULL, Session
@@ -28,7 +28,7 @@ HELD_CELLS = 20_000_000
 class Candidates:
     """The rows that may change, as committed, in `relation` (rid, h, w, k, image).
 
-    `h` tells whether a row changes: a hash of all its columns, or with `by_changes` of its id and the columns that are
+    Rows that are moved are found again by `k`, and among those with an equal one by their order. `h` tells whether a row changes: a hash of all its columns, or with `by_changes` of its id and the columns that are
     set. `w` is the hash of the whole row where `h` is not and it is wanted, null otherwise.
     """
 
@@ -46,6 +46,10 @@ class Candidates:
     by_changes: bool = False
     hashes_rows: bool = True
     """Whether the hashes of whole rows are known, as `h` or `w`."""
+    is_certain: bool = True
+    """Whether no other row can have been updated; else `has_all_updates` tells."""
+    paired_by: tuple[str, ...] = ()
+    """Columns whose hash is `k`: the key, or with a lone UPDATE those that it leaves alone."""
 
     @property
     def only_adds(self) -> bool:
@@ -146,19 +150,30 @@ def note_candidates(
         return Candidates(
             shape=shape, number=number, set_columns=(), count=0, must_match=False, relation=relation, takes_all=True
         )
-    whole = hash_columns(shape.names)
-    key = pack_columns(shape.key) if shape.key else "NULL"
+    whole = hash_columns(shape.names, shape.types)
     if narrowing is None:
+        key = _hash_or_null(shape, shape.key)
         rows = f"SELECT rowid AS rid, {whole} AS h, NULL AS w, {key} AS k, NULL AS image FROM {table}"
         count = _create(session.before, relation, rows)
         return Candidates(
-            shape=shape, number=number, set_columns=None, count=count, must_match=False, relation=relation
+            shape=shape,
+            number=number,
+            set_columns=None,
+            count=count,
+            must_match=False,
+            relation=relation,
+            paired_by=shape.key,
         )
     set_columns = _as_written(shape, narrowing.set_columns)
     by_changes = narrowing.matches_exactly and _stays_in_place(shape, set_columns)
+    if set_columns and not by_changes and not narrowing.is_row_local:
+        return note_candidates(session, shape, number, None, hashes_rows=True)
     hashes_rows = hashes_rows or not by_changes
-    fields = f"{_hash_changes('rowid', set_columns) if by_changes else whole} AS h"
-    fields += f", {whole if by_changes and hashes_rows else 'NULL'} AS w, {'NULL' if by_changes else key} AS k"
+    is_update = bool(set_columns) and narrowing.matches_exactly
+    paired_by = tuple(n for n in shape.names if n not in set_columns) if is_update else shape.key
+    fields = f"{_hash_changes(shape, 'rowid', set_columns) if by_changes else whole} AS h"
+    fields += f", {whole if by_changes and hashes_rows else 'NULL'} AS w"
+    fields += f", {'NULL' if by_changes else _hash_or_null(shape, paired_by)} AS k"
     try:
         holds_rows = hashes_rows and bool(set_columns) and _is_small_enough(session, shape, narrowing)
         image_columns = shape.names if holds_rows else set_columns
@@ -177,18 +192,25 @@ def note_candidates(
         image_columns=image_columns,
         by_changes=by_changes,
         hashes_rows=hashes_rows,
+        is_certain=narrowing.is_row_local or not by_changes,
+        paired_by=paired_by,
     )
 
 
 def _stays_in_place(shape: TableShape, set_columns: tuple[str, ...]) -> bool:
     """Whether an UPDATE of these columns may well leave rows where they are; if it does not, that shows afterwards."""
-    types = {c.name: c.type for c in shape.columns}
+    types = shape.types
     is_nested = any("[" in types[c] or types[c].startswith(_NESTED) for c in set_columns)
     return bool(set_columns) and not is_nested and not set(set_columns) & set(shape.key)
 
 
-def _hash_changes(row_id: str, set_columns: tuple[str, ...], prefix: str = "") -> str:
-    return f"system.main.hash({', '.join([row_id, *(f'{prefix}{quote_name(c)}' for c in set_columns)])})"
+def _hash_changes(shape: TableShape, row_id: str, set_columns: tuple[str, ...], prefix: str = "") -> str:
+    types = shape.types
+    return hash_values([(row_id, ""), *((f"{prefix}{quote_name(c)}", types[c]) for c in set_columns)])
+
+
+def _hash_or_null(shape: TableShape, columns: tuple[str, ...], alias: str = "") -> str:
+    return hash_columns(columns, shape.types, alias) if columns else "NULL::UBIGINT"
 
 
 def _source(table: str, narrowing: Narrowing) -> str:
@@ -230,11 +252,25 @@ def compare_rows(session: Session, candidates: Candidates, *, only_updates: bool
     found = _summarise(session, candidates, raw)
     if candidates.by_changes and found.deleted:
         return None
-    is_by_key = bool(candidates.shape.key)
-    if found.inserted and found.deleted and (is_by_key or (only_updates and found.inserted == found.deleted)):
-        query = _pair_query(raw, candidates, only_updates)
+    may_pair = bool(candidates.paired_by) or (only_updates and found.inserted == found.deleted)
+    if found.inserted and found.deleted and may_pair:
+        query = _pair_query(raw, only_updates)
         return _summarise(session, candidates, _make_temporary(session, f"__steward_diff_{candidates.number}", query))
     return found
+
+
+def has_all_updates(session: Session, candidates: Candidates, diff: RowDiff) -> bool:
+    """Whether the set columns of the whole table differ by just these rows, for a lone UPDATE in place."""
+    value = _hash_changes(candidates.shape, "rowid", candidates.set_columns or ())
+    table = qualify(session.catalog, candidates.shape.table)
+    query = f"SELECT system.main.sum({value})::VARCHAR, system.main.bit_xor({value})::VARCHAR FROM {table}"
+    before, after = (
+        [int(v or 0) for v in read_row(connection, query) or (None, None)]
+        for connection in (session.before, session.work)
+    )
+    found = diff.hashes
+    is_sum = after[0] - before[0] == found.added_sum - found.removed_sum
+    return is_sum and after[1] ^ before[1] == found.added_xor ^ found.removed_xor
 
 
 def _make_temporary(session: Session, name: str, query: str) -> str:
@@ -256,7 +292,7 @@ def take_all_rows(session: Session, candidates: Candidates, base: ObjectPrint) -
 def count_added_rows(session: Session, candidates: Candidates) -> RowDiff:
     """The difference when rows can only have been added; its relation has a line for the first SAMPLED_ROWS only."""
     added = local_rows(session, candidates.shape)
-    value = hash_columns(candidates.shape.names, "r")
+    value = hash_columns(candidates.shape.names, candidates.shape.types, "r")
     row = read_row(
         session.work,
         f"SELECT system.main.count(*), coalesce(system.main.sum({value}), 0)::VARCHAR,"
@@ -312,19 +348,21 @@ def _lone_diff(
 def _raw_query(session: Session, candidates: Candidates) -> str:
     shape = candidates.shape
     table = qualify(session.catalog, shape.table)
-    key = pack_columns(shape.key, "r") if shape.key else "NULL"
+    key = _hash_or_null(shape, candidates.paired_by, "r")
     image = pack_columns(candidates.set_columns, "r") if candidates.set_columns else "NULL"
-    value = hash_columns(shape.names, "r")
+    value = hash_columns(shape.names, shape.types, "r")
     appeared = (
         f"SELECT NULL::BIGINT AS before_rid, r.rowid AS after_rid, NULL::UBIGINT AS before_hash, {value} AS after_hash,"
         " NULL::UBIGINT AS before_row_hash, NULL::UBIGINT AS after_row_hash,"
-        f" NULL AS before_key, {key} AS after_key, NULL AS before_image, {image} AS after_image FROM {table} AS r"
+        f" NULL::UBIGINT AS before_key, {key} AS after_key, NULL AS before_image, {image} AS after_image FROM {table} AS r"
         f" WHERE r.rowid >= {LOCAL_ROW_ID}"
     )
     if not candidates.count:
         return appeared
     row = _later_row_hash(candidates)
-    later = _hash_changes("a.rid", candidates.set_columns or (), "a.image.") if candidates.by_changes else row
+    later = row
+    if candidates.by_changes:
+        later = _hash_changes(shape, "a.rid", candidates.set_columns or (), "a.image.")
     after_row = f"CASE WHEN a.rid IS NOT NULL THEN {row} END" if candidates.by_changes else "NULL::UBIGINT"
     read = f"{value} AS h" if row == "a.h" else "NULL AS h"
     changed = (
@@ -346,36 +384,39 @@ def _later_row_hash(candidates: Candidates) -> str:
     if candidates.set_columns is None or not candidates.holds_rows:
         return "a.h"
     sides = {name: "a" if name in candidates.set_columns else "c" for name in candidates.shape.names}
-    return f"system.main.hash({', '.join(f'{side}.image.{quote_name(name)}' for name, side in sides.items())})"
+    types = candidates.shape.types
+    return hash_values((f"{side}.image.{quote_name(name)}", types[name]) for name, side in sides.items())
 
 
-def _pair_query(raw: str, candidates: Candidates, only_updates: bool) -> str:
-    columns = "before_rid, after_rid, before_hash, after_hash, before_image, after_image"
-    gone = f"SELECT *, row_number() OVER (ORDER BY before_rid) AS n FROM {raw} WHERE after_rid IS NULL"
-    new = f"SELECT *, row_number() OVER (ORDER BY after_rid) AS n FROM {raw} WHERE before_rid IS NULL"
-    met = "g.before_key = a.after_key" if candidates.shape.key else "g.n = a.n"
-    paired = (
-        "SELECT g.before_rid, a.after_rid, g.before_hash, a.after_hash, g.before_image, a.after_image"
-        f" FROM gone AS g FULL JOIN new AS a ON {met}"
+def _pair_query(raw: str, only_updates: bool) -> str:
+    """The lines of `raw` with those that went and those that came joined: by key, then with only UPDATEs by order."""
+    place = "system.main.row_number() OVER"
+    columns = (
+        "before_rid, after_rid, before_hash, after_hash, before_row_hash, after_row_hash, before_image, after_image"
     )
-    if candidates.shape.key and only_updates:
-        paired = (
-            f"SELECT {columns} FROM by_key WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL UNION ALL"
-            " SELECT g.before_rid, a.after_rid, g.before_hash, a.after_hash, g.before_image, a.after_image FROM"
-            " (SELECT *, row_number() OVER (ORDER BY before_rid) AS m FROM by_key WHERE after_rid IS NULL) AS g"
-            " FULL JOIN (SELECT *, row_number() OVER (ORDER BY after_rid) AS m FROM by_key WHERE before_rid IS NULL)"
-            " AS a USING (m)"
+    joined = (
+        "g.before_rid, a.after_rid, g.before_hash, a.after_hash, g.before_row_hash, a.after_row_hash, g.before_image,"
+        " a.after_image"
+    )
+    parts = [
+        f"gone AS (SELECT *, {place} (PARTITION BY before_key ORDER BY before_rid) AS n FROM {raw} WHERE after_rid IS NULL)",
+        f"came AS (SELECT *, {place} (PARTITION BY after_key ORDER BY after_rid) AS n FROM {raw} WHERE before_rid IS NULL)",
+        f"met AS (SELECT {joined} FROM gone AS g FULL JOIN came AS a ON g.n = a.n AND g.before_key IS NOT DISTINCT FROM"
+        " a.after_key)",
+    ]
+    found = f"SELECT {columns} FROM met"
+    if only_updates:
+        parts += [
+            f"left_over AS (SELECT *, {place} (ORDER BY before_rid) AS m FROM met WHERE after_rid IS NULL)",
+            f"left_new AS (SELECT *, {place} (ORDER BY after_rid) AS m FROM met WHERE before_rid IS NULL)",
+        ]
+        found += (
+            " WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL UNION ALL"
+            f" SELECT {joined} FROM left_over AS g FULL JOIN left_new AS a USING (m)"
         )
-        by_key = (
-            ", by_key AS (SELECT g.before_rid, a.after_rid, g.before_hash, a.after_hash, g.before_image,"
-            f" a.after_image FROM gone AS g FULL JOIN new AS a ON {met})"
-        )
-    else:
-        by_key = ""
     stay = f"SELECT {columns} FROM {raw} WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL"
-    both = f"{stay} UNION ALL {paired}"
     return (
-        f"WITH gone AS ({gone}), new AS ({new}){by_key} SELECT {columns} FROM ({both})"
+        f"WITH {', '.join(parts)} SELECT {columns} FROM ({stay} UNION ALL {found})"
         " WHERE before_hash IS DISTINCT FROM after_hash"
     )
 

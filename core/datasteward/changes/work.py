@@ -30,6 +30,7 @@ from datasteward.changes.rowdiff import (
     RowDiff,
     compare_rows,
     count_added_rows,
+    has_all_updates,
     note_candidates,
     take_all_rows,
 )
@@ -404,8 +405,8 @@ def _compare(session: Session, noted: Candidates, base: ObjectPrint, matched: in
         diff = count_added_rows(session, noted)
     else:
         diff = compare_rows(session, noted, only_updates=work.only_updates)
-    is_all = not (noted.must_match and matched is not None and matched != noted.count)
-    if diff is not None and is_all and _fits(session, diff, base):
+    is_matched = not noted.must_match or matched is None or matched == noted.count
+    if diff is not None and is_matched and _accounts_for_all(session, noted, diff, base):
         return diff
     if noted.set_columns is None:
         raise ToolError(
@@ -417,9 +418,10 @@ def _compare(session: Session, noted: Candidates, base: ObjectPrint, matched: in
     return _compare(session, full, base, None, work)
 
 
-def _fits(session: Session, diff: RowDiff, base: ObjectPrint) -> bool:
+def _accounts_for_all(session: Session, noted: Candidates, diff: RowDiff, base: ObjectPrint) -> bool:
     count = f"SELECT system.main.count(*) FROM {qualify(session.catalog, diff.shape.table)}"
-    return base.row_count + diff.inserted - diff.deleted == read_number(session.work, count)
+    fits = base.row_count + diff.inserted - diff.deleted == read_number(session.work, count)
+    return fits and (noted.is_certain or has_all_updates(session, noted, diff))
 
 
 def _read_files(work: Work) -> list[str]:

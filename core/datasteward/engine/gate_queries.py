@@ -116,11 +116,17 @@ def _item_edits(item: list[Token], reader: TokenReader, walk: TreeWalk) -> list[
 def judge_change(text: str, walk: TreeWalk) -> Tree:
     """The tree of an INSERT, UPDATE, DELETE or TRUNCATE, judged; read by putting it into a CTE."""
     head = "WITH __change AS ("
+    walk.writes_met = 0
     try:
         tree = walk.parser.tree(f"{head}{trim_statement(text)}\n) SELECT 1")
         walk.walk(tree)
     except Refused as refused:
         raise shift(refused, -len(head)) from None
+    if walk.writes_met > 1:
+        raise Refused(
+            "The statement holds another one that changes data, inside WITH, so its effect could not be told apart.",
+            hint="Write them one after another, separated by a semicolon; they are one change all the same.",
+        )
     node: Tree = tree["cte_map"]["map"][0]["value"]["query_node"]
     return node
 

@@ -77,6 +77,8 @@ class TreeWalk:
     bodies: dict[str, Tree]
     """Parsed bodies of views and macros, kept between statements."""
     found: Findings = field(default_factory=Findings)
+    writes_met: int = 0
+    """Parts so far that insert, update or delete."""
     _steps: list[_Step] = field(default_factory=list)
     _opened: set[str] = field(default_factory=set)
 
@@ -156,6 +158,7 @@ class TreeWalk:
 
     def _visit_write(self, node: Tree, kind: str, step: _Step) -> None:
         action = WRITE_NODES[kind]
+        self.writes_met += 1
         table = node.get("table")
         target = node if kind == "INSERT_QUERY_NODE" else table if isinstance(table, dict) else {}
         self.add_target(path_of(target), action)

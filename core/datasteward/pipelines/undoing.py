@@ -4,7 +4,7 @@ Of a table that is only added to, or filled in windows, only the rows of those w
 kept whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -175,12 +175,13 @@ class ImageKeeper:
             part = f"{table} WHERE {what.condition}"
         else:
             part = f"(SELECT * FROM {table} ORDER BY rowid DESC LIMIT {after.row_count - before.row_count})"
-        added = self._hash_rows(number, part, shape.names)
+        added = self._hash_rows(number, part, shape.names, shape.types)
         removed = self._count(f"removed_{number}") if what.rows == "where" else 0
         return RowImages(
             table=shape.table,
             number=number,
             names=shape.names,
+            types=tuple(shape.types.values()),
             stored=shape.stored,
             set_columns=shape.stored,
             parents=shape.parents,
@@ -192,7 +193,7 @@ class ImageKeeper:
     def _state_rows(self) -> tuple[RowImages, ...]:
         """The rows of this change in the pipelines' state, so that taking it back forgets them too."""
         where = f"{quote_name(self._database)}.{SCHEMA}.{TABLE}"
-        added = self._hash_rows(0, f"{where} WHERE change = {quote_text(self._change)}", _STATE_COLUMNS)
+        added = self._hash_rows(0, f"{where} WHERE change = {quote_text(self._change)}", _STATE_COLUMNS, {})
         if not added:
             return ()
         return (
@@ -209,11 +210,11 @@ class ImageKeeper:
             ),
         )
 
-    def _hash_rows(self, number: int, rows: str, names: Sequence[str]) -> int:
+    def _hash_rows(self, number: int, rows: str, names: Sequence[str], types: Mapping[str, str]) -> int:
         """Keep how often each content occurs among `rows`; returns how many rows there are."""
         self._cursor.execute(
             f"CREATE OR REPLACE TABLE {IMAGES}.main.added_{number} AS"
-            f" SELECT {hash_columns(names)} AS after_hash, count(*) AS n FROM {rows} GROUP BY 1"
+            f" SELECT {hash_columns(names, types)} AS after_hash, count(*) AS n FROM {rows} GROUP BY 1"
         )
         row = self._cursor.execute(f"SELECT coalesce(sum(n), 0)::BIGINT FROM {IMAGES}.main.added_{number}").fetchone()
         return int(row[0]) if row else 0
