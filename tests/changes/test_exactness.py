@@ -114,6 +114,7 @@ async def test_keys_that_are_shifted_and_swapped_are_paired_with_their_rows(
     tmp_path: Path, sql: str, counts: tuple[int, int, int]
 ) -> None:
     effect = await carry_out(tmp_path, KEYED, sql)
+    assert (effect.inserted, effect.deleted) == (0, 0)
     if ";" not in sql:
         assert (effect.inserted, effect.updated, effect.deleted) == counts
         at = effect.sample_columns.index("v")
@@ -224,6 +225,32 @@ async def test_altering_shows_the_values_it_changes(
     effect = await carry_out(tmp_path / "again", setup, sql, is_altered=True)
     assert (effect.updated, [(c.column, c.type, c.changed_rows) for c in effect.columns]) == (updated, changed)
     assert len(effect.samples) == min(6, effect.updated + effect.inserted + effect.deleted)
+
+
+TYPES = ("TIMETZ", "HUGEINT", "UUID", "BIT", "TIME_NS", "VARIANT", "INTERVAL", "UNION (n INTEGER, t VARCHAR)", "BIGNUM")
+
+
+@pytest.mark.parametrize("type_", TYPES)
+@pytest.mark.parametrize("rows", [0, 3])
+async def test_columns_of_every_type_can_be_dropped_and_brought_back(tmp_path: Path, type_: str, rows: int) -> None:
+    values = {"TIMETZ": "'01:02:03+02'", "UUID": "uuid()", "BIT": "'101'", "TIME_NS": "'01:02:03.123456789'"}
+    value = f"CAST({values.get(type_, 'INTERVAL 1 MONTH' if type_ == 'INTERVAL' else '7')} AS {type_})"
+    setup = f"CREATE TABLE t (id INTEGER, v {type_}); INSERT INTO t SELECT i, {value} FROM range({rows}) AS r (i)"
+    effect = await carry_out(tmp_path, setup, "ALTER TABLE t DROP COLUMN v", is_altered=True)
+    assert effect.updated == rows
+
+
+async def test_what_was_taken_back_can_be_made_again_though_keys_were_shifted(tmp_path: Path) -> None:
+    workspace = ChangesWorkspace(tmp_path).make(KEYED)
+    report = await propose(workspace, "UPDATE t SET id = id - 1 WHERE id < 4")
+    await approve(workspace, report)
+    after = cells(workspace, "t")
+    service = workspace.service(with_gate=True)
+    undo = await service.propose_undo(report.change, requested_by="t")
+    assert (await approve(workspace, undo)).proven
+    again = await service.propose_undo(undo.change, requested_by="t")
+    assert (await approve(workspace, again)).proven
+    assert cells(workspace, "t") == after
 
 
 async def test_a_renamed_table_is_no_loss(tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def assert_prints_are_exact(workspace: ChangesWorkspace) -> set[str]:
     stamp = stamp_database(workspace.database)
     known = workspace.service().store.known_prints(stamp, duckdb.__version__)
     for found in known:
-        columns = [str(c) for (c,) in workspace.run(f"SELECT column_name FROM (DESCRIBE {found.name})")]
-        value = hash_columns(columns)
+        types = dict(workspace.run(f"SELECT column_name, column_type FROM (DESCRIBE {found.name})"))
+        value = hash_columns(map(str, types), {str(c): str(t) for c, t in types.items()})
         row = workspace.run(
             f"SELECT count(*), coalesce(sum({value}), 0)::VARCHAR, coalesce(bit_xor({value}), 0)::VARCHAR"
             f" FROM {found.name}"

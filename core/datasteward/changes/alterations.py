@@ -163,17 +163,14 @@ def _lay_side_by_side(
 
 def _carry_over(session: Session, name: str, query: str) -> None:
     """A temporary table on `work` with the rows of a query on `before`, brought over in pieces."""
-    reader = session.before.sql(query).to_arrow_reader(ROWS_AT_ONCE)
-    statement = f"CREATE OR REPLACE TEMP TABLE {name} AS"
-    for batch in _pieces(reader):
-        session.work.register("__steward_batch", batch)
-        session.work.execute(f"{statement} SELECT * FROM __steward_batch")
-        session.work.unregister("__steward_batch")
-        statement = f"INSERT INTO temp.main.{name}"
+    _add_piece(
+        session, session.before.sql(f"{query} LIMIT 0").to_arrow_table(), f"CREATE OR REPLACE TEMP TABLE {name} AS"
+    )
+    for batch in session.before.sql(query).to_arrow_reader(ROWS_AT_ONCE):
+        _add_piece(session, pa.Table.from_batches([batch]), f"INSERT INTO temp.main.{name}")
 
 
-def _pieces(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """At least one table, though it may be empty."""
-    yield reader.schema.empty_table()
-    for batch in reader:
-        yield pa.Table.from_batches([batch])
+def _add_piece(session: Session, piece: pa.Table, statement: str) -> None:
+    session.work.register("__steward_piece", piece)
+    session.work.execute(f"{statement} SELECT * FROM __steward_piece")
+    session.work.unregister("__steward_piece")

@@ -49,7 +49,7 @@ class Candidates:
     is_certain: bool = True
     """Whether no other row can have been updated; else `has_all_updates` tells."""
     paired_by: tuple[str, ...] = ()
-    """Columns whose hash is `k`: the key, or with a lone UPDATE those that it leaves alone."""
+    """Columns whose hash is `k`: those that a lone UPDATE, or taking it back, leaves alone, or else the key."""
 
     @property
     def only_adds(self) -> bool:
@@ -169,8 +169,8 @@ def note_candidates(
     if set_columns and not by_changes and not narrowing.is_row_local:
         return note_candidates(session, shape, number, None, hashes_rows=True)
     hashes_rows = hashes_rows or not by_changes
-    is_update = bool(set_columns) and narrowing.matches_exactly
-    paired_by = tuple(n for n in shape.names if n not in set_columns) if is_update else shape.key
+    left_alone = tuple(n for n in shape.names if n not in set_columns) if set_columns else ()
+    paired_by = left_alone or shape.key
     fields = f"{_hash_changes(shape, 'rowid', set_columns) if by_changes else whole} AS h"
     fields += f", {whole if by_changes and hashes_rows else 'NULL'} AS w"
     fields += f", {'NULL' if by_changes else _hash_or_null(shape, paired_by)} AS k"
