@@ -71,6 +71,7 @@ async def open_services(workspace: Workspace, settings: Settings) -> AsyncIterat
         dependents = workspace_dependents(results, workspace.root)
         writer = SubprocessWriter(engine.exclusive_database, keeps_ready=True)
         stack.push_async_callback(writer.close)
+        hooks = LineageHooks(lineage, dependents, ContractChecks(judge_by_worker(engine), workspace.root))
         changes = ChangeService(
             state=state,
             journal=journal,
@@ -80,9 +81,10 @@ async def open_services(workspace: Workspace, settings: Settings) -> AsyncIterat
             ),
             place=writer_place(workspace, settings),
             policy=settings.policy,
-            hooks=LineageHooks(lineage, dependents, ContractChecks(judge_by_worker(engine), workspace.root)),
+            hooks=hooks,
         )
         capture = LineageCapture(engine, files, lineage, changes, workspace.root)
+        hooks.follow(capture.changes)
         loop = asyncio.get_running_loop()
         for work in (_keep_house(journal, results), capture.run(), _settle(changes)):
             task = loop.create_task(work)

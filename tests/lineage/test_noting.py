@@ -140,3 +140,36 @@ async def test_a_profile_is_kept_as_a_reading_of_its_dataset(tmp_path: Path) -> 
             ).fetchall()
     assert runs == [('[["file", "data/sales.csv"]]', None), ('[["duckdb", "ORDERS"]]', None)]
     assert [v[0] for v in versions] == ["data/sales.csv", "ORDERS"]
+
+
+async def apply(services: Services, sql: str) -> None:
+    proposed = await services.changes.propose(sql, requested_by="x")
+    done = await services.changes.approve(proposed.change, digest=proposed.digest, by="me", channel="terminal")
+    assert done.status == "applied"
+
+
+@pytest.mark.parametrize(
+    ("sql", "downstream"),
+    [
+        ("DROP TABLE orders", {"sums.total", "sums.week", "dear.id"}),
+        ("DELETE FROM orders WHERE id = 1", {"sums.total", "sums.week", "dear.id"}),
+        ("UPDATE orders SET id = id + 100000 WHERE id = 1", {"dear.id", "sums.week", "sums"}),
+        ("UPDATE orders SET amount = 0 WHERE id = 1", {"sums.total", "dear"}),
+        ("ALTER TABLE orders RENAME COLUMN amount TO price", {"sums.total", "dear"}),
+        ("ALTER TABLE orders ADD COLUMN x INTEGER", set()),
+        ("COMMENT ON TABLE orders IS 'all of them'", set()),
+        ("UPDATE orders SET amount = amount", set()),
+        ("CREATE TABLE IF NOT EXISTS orders (a INTEGER)", set()),
+    ],
+)
+async def test_a_preview_names_what_depends_on_the_columns_that_change_right_after_it_was_made(
+    tmp_path: Path, sql: str, downstream: set[str]
+) -> None:
+    async with open_context(tmp_path) as context:
+        services: Services = context.services
+        await apply(
+            services, "CREATE VIEW sums AS SELECT id % 7 AS week, sum(amount) AS total FROM orders GROUP BY week"
+        )
+        await apply(services, "CREATE VIEW dear AS SELECT id FROM orders WHERE amount > 100")
+        proposed = await services.changes.propose(sql, requested_by="x")
+    assert set(proposed.preview.downstream) == downstream

@@ -7,7 +7,7 @@ import duckdb
 
 from datasteward.changes.alterations import Alteration, AlteredColumn
 from datasteward.changes.catalog import ObjectKey, TableShape
-from datasteward.changes.model import ColumnChange, SampleRow, SchemaChange, TableEffect
+from datasteward.changes.model import ColumnChange, Renaming, SampleRow, SchemaChange, TableEffect
 from datasteward.changes.names import hash_values, pack_columns, qualify, quote_name
 from datasteward.changes.rowdiff import RowDiff
 from datasteward.changes.rows import read_row
@@ -103,6 +103,8 @@ def _describe_altered(session: Session, change: TableChange, found: Alteration) 
         samples=tuple(samples),
         columns=summary,
         summarised_rows=found.updated if summary else 0,
+        renamed_from=change.renamed_from,
+        renamed_columns=tuple(Renaming(before=c.name_before, after=c.name) for c in found.renamed),
     )
 
 

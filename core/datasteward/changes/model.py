@@ -137,6 +137,13 @@ class SampleRow(Model):
     after: tuple[str | None, ...] | None = None
 
 
+class Renaming(Model):
+    """A column under its old and its new name."""
+
+    before: str
+    after: str
+
+
 class TableEffect(Model):
     """What happens to one table: exact counts, changed columns, and rows as they were and will be.
 
@@ -158,6 +165,8 @@ class TableEffect(Model):
     samples: tuple[SampleRow, ...] = ()
     columns: tuple[ColumnChange, ...] = ()
     summarised_rows: int = 0
+    renamed_from: str | None = None
+    renamed_columns: tuple[Renaming, ...] = ()
 
 
 class SchemaChange(Model):

@@ -76,6 +76,11 @@ class ChangeCapture:
             except TimeoutError:
                 continue
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether a change that was settled here is not written yet."""
+        return self._wake.is_set() or self._one_at_a_time.locked()
+
     async def catch_up(self) -> tuple[str, ...]:
         """Write what is applied and not written yet, in the order of applying; the changes' handles."""
         async with self._one_at_a_time:
