@@ -93,7 +93,7 @@ class LocalInspector:
 
             def view_of(source: NamedSource) -> SourceView:
                 view = sources.view(source, connection)
-                return SourceView(schema_name=view.schema, name=view.name, query=view.select)
+                return SourceView(schema_name=view.schema, name=view.name, query=view.select, told=view.told)
 
             found = inspect_report(report, view_of)
             return Inspected(statements=found.statements, sources=found.sources)

@@ -93,3 +93,16 @@ async def test_what_may_not_be_proposed_is_refused(workspace: ChangesWorkspace) 
         with pytest.raises(ToolError):
             await service.propose(sql, requested_by="t")
     assert (workspace.fingerprint(), workspace.receipts()) == (before, ["c1"])
+
+
+async def test_what_is_doubtful_about_an_imported_file_is_told_before_it_is_decided_on(
+    workspace: ChangesWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"{i};Café {i};{i},5\n" for i in range(300))
+    messy = f"Report of May\n\nid;name;price\n{rows}301;too;many;cells;here\n"
+    (workspace.root / "data" / "messy.csv").write_bytes(messy.encode("cp1252"))
+    monkeypatch.chdir(workspace.root)
+    service = workspace.service(with_gate=True)
+    report = await service.propose("CREATE TABLE sales AS SELECT * FROM 'data/messy.csv'", requested_by="t")
+    told = " ".join(n for n in report.preview.notes if n.startswith("data/messy.csv: "))
+    assert "cp1252" in told and "quarantine" in told and "above the header" in told

@@ -124,7 +124,7 @@ class GateInspector:
 
             def view_of(source: NamedSource) -> SourceView:
                 view = sources.view(source, connection)
-                return SourceView(schema_name=view.schema, name=view.name, query=view.select)
+                return SourceView(schema_name=view.schema, name=view.name, query=view.select, told=view.told)
 
             report = Gate(catalog, sources, rules).check(sql, intent="write")
             found = inspect_report(report, view_of)

@@ -19,7 +19,7 @@ def inspect_change(session: "Session", arguments: Mapping[str, Any], tell: "Tell
 
     def view_of(source: "NamedSource") -> SourceView:
         view = session.source_view(source)
-        return SourceView(schema_name=view.schema, name=view.name, query=view.select)
+        return SourceView(schema_name=view.schema, name=view.name, query=view.select, told=view.told)
 
     report = session.check(str(arguments["sql"]), for_write=True)
     return inspect_report(report, view_of).model_dump(mode="json")

@@ -1,5 +1,6 @@
 """Measuring a change: carry it out, describe the effect, roll it back."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from datasteward.changes.contract_writing import WRITE_CONTRACT, describe_promis
 from datasteward.changes.digest import digest_of
 from datasteward.changes.effects import describe_schema, describe_tables, find_irreversible
 from datasteward.changes.jobs import Body, Measurement, PreviewJob, WriterPlace
-from datasteward.changes.model import Fingerprint, Preview
+from datasteward.changes.model import Fingerprint, Preview, SourceView
 from datasteward.changes.personal import find_personal
 from datasteward.changes.receipts import refuse_ledger_change
 from datasteward.changes.record import UndoRecord, read_record
@@ -117,7 +118,7 @@ def _preview(
         schema_changes=describe_schema(measured),
         files=measured.files,
         checks=broken,
-        notes=_notes(work),
+        notes=_notes(work, job.body.sources),
         personal=personal,
         is_reversible=reason is None,
         irreversible_because=reason,
@@ -126,11 +127,12 @@ def _preview(
     )
 
 
-def _notes(work: Work) -> tuple[str, ...]:
+def _notes(work: Work, sources: Sequence[SourceView]) -> tuple[str, ...]:
     used = {f.lower() for s in work.statements for f in s.volatile}
     notes = []
     if used & FROZEN_FUNCTIONS:
         notes.append("the time functions give the moment of the proposal, in the preview and when applied")
     if used & SEQUENCE_FUNCTIONS:
         notes.append("values taken from a sequence stay used up when the change is taken back")
+    notes += [f"{source.name}: {line}" for source in sources for line in source.told]
     return (*notes, *(line for s in work.statements if s.kind == WRITE_CONTRACT for line in describe_promises(s)))

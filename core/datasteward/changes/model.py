@@ -67,6 +67,8 @@ class SourceView(Model):
     schema_name: str = "main"
     name: str
     query: str
+    told: tuple[str, ...] = ()
+    """What is doubtful about how a file is read: its encoding, lines left out or set aside, and the like."""
 
 
 class UndoWork(Model):
