@@ -35,6 +35,30 @@ UPDATE = "UPDATE orders SET amount = amount * 2 WHERE customer = 3"
             ),
         ),
         (
+            "CREATE TABLE made (a INTEGER CHECK (a > 0), b INTEGER UNIQUE, c INTEGER REFERENCES orders (id))",
+            (
+                "column a INTEGER",
+                "column b INTEGER",
+                "column c INTEGER",
+                "CHECK((a > 0))",
+                "UNIQUE(b)",
+                "FOREIGN KEY (c) REFERENCES orders(id)",
+            ),
+        ),
+        (
+            "CREATE OR REPLACE TABLE ruled (a INTEGER, b INTEGER); COMMENT ON TABLE ruled IS 'x'",
+            ("CHECK((a > 0)) goes", "UNIQUE(b) goes", "note: none -> “x”"),
+        ),
+        (
+            "CREATE OR REPLACE VIEW big AS SELECT * FROM free_names; COMMENT ON VIEW big IS 'x'",
+            (
+                "was: CREATE VIEW big AS SELECT * FROM free_names WHERE (id > 5);",
+                "will be: CREATE VIEW big AS SELECT * FROM free_names;",
+                "note: none -> “x”",
+            ),
+        ),
+        ("CREATE OR REPLACE SEQUENCE counted", ("it is made anew as it was",)),
+        (
             "CREATE OR REPLACE VIEW big AS SELECT id FROM free_names",
             (
                 "was: CREATE VIEW big AS SELECT * FROM free_names WHERE (id > 5);",
@@ -50,7 +74,8 @@ async def test_the_preview_says_what_a_definition_gains_and_loses(
     workspace.run(
         "CREATE INDEX by_customer ON orders (customer); COMMENT ON COLUMN orders.amount IS 'in euros';"
         "CREATE TABLE free (a INTEGER NOT NULL, b INTEGER DEFAULT 1); CREATE TABLE free_names AS SELECT 1 AS id;"
-        "CREATE VIEW big AS SELECT * FROM free_names WHERE id > 5"
+        "CREATE VIEW big AS SELECT * FROM free_names WHERE id > 5; CREATE SEQUENCE counted;"
+        "CREATE TABLE ruled (a INTEGER CHECK (a > 0), b INTEGER UNIQUE)"
     )
     report = await workspace.service().propose(sql, requested_by="t")
     change = report.preview.schema_changes[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from datasteward.changes.catalog import find_object
 from datasteward.changes.claims import hold_commit_lock, is_claimed
 from datasteward.changes.crash import crash_point
 from datasteward.changes.digest import file_sha256
@@ -233,12 +234,20 @@ def _prove_undo(session: Session, work: Work, measured: Measured) -> bool:
     if work.record is None:
         return False
     shapes = {(t.table.schema_name, t.table.name): t.after for t in measured.tables}
+    recorded = {_key(p) for p in work.record.base.objects}
+    for table in measured.tables:
+        if table.key not in recorded and table.before_print != table.expected_print:
+            raise ToolError(
+                f"Taking {work.record.change} back would change {table.table.label} too, which it had not touched.",
+                code="conflict",
+                hint="Nothing was changed.",
+            )
     for before in work.record.base.objects:
         key = (before.kind, before.schema_name, before.name)
         shape = shapes.get((before.schema_name, before.name)) if before.kind == "table" else None
         if before.kind == "table" and (before.schema_name, before.name) not in shapes:
             continue
-        found = print_object(measured.objects_after.get(key), key, session.work, session.catalog, shape)
+        found = print_object(find_object(measured.objects_after, before), key, session.work, session.catalog, shape)
         if found != before:
             raise ToolError(
                 f"After taking {work.record.change} back, {before.kind} {before.name} would not be as it was before.",

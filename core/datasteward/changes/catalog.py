@@ -2,16 +2,11 @@
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from datasteward.changes.model import ObjectKind, TableName
-from datasteward.changes.names import LEDGER_SCHEMA
-
-if TYPE_CHECKING:
-    import duckdb
+from datasteward.changes.definitions import comment_sql, index_comment_sql, place_of, without_counter
+from datasteward.changes.model import Model, ObjectKind, ObjectPrint, TableName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +21,27 @@ class Column:
     comment: str | None
 
 
+class ForeignKey(Model):
+    """Columns that refer to those of a table in the same schema; DuckDB has no other ones."""
+
+    columns: tuple[str, ...]
+    parent: TableName
+    referenced: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referring:
+    """A table that refers to another, and by which foreign key."""
+
+    table: TableName
+    foreign_key: ForeignKey
+
+    @property
+    def key(self) -> "ObjectKey":
+        """Where the table is in the catalog."""
+        return ("table", self.table.schema_name, self.table.name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableShape:
     """A base table: columns in order, the columns of a key without nulls (or none), and what it refers to."""
@@ -33,7 +49,13 @@ class TableShape:
     table: TableName
     columns: tuple[Column, ...]
     key: tuple[str, ...]
-    parents: tuple[str, ...]
+    foreign_keys: tuple[ForeignKey, ...]
+    constraints: tuple[str, ...]
+    """CHECK, UNIQUE and FOREIGN KEY as DuckDB writes them; the key is not among them."""
+    unique: tuple[str, ...]
+    """Columns of keys and unique indexes."""
+    tied: tuple[str, ...]
+    """Columns of any key, index or foreign key, and nested ones: setting one deletes the row and inserts it again."""
     has_triggers: bool
 
     @property
@@ -53,7 +75,26 @@ class TableShape:
 
 
 ObjectKey = tuple[ObjectKind, str, str]
-_COUNTER = re.compile(r" START -?\d+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """One index that was made by CREATE INDEX."""
+
+    name: str
+    sql: str
+    is_unique: bool
+    comment: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """One trigger; `sql` is None when what DuckDB prints of it is not understood."""
+
+    name: str
+    schema_name: str
+    table: str
+    sql: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,28 +107,64 @@ class CatalogObject:
     order: int
     create_sql: str
     after_sql: tuple[str, ...] = ()
-    indexes: tuple[str, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     """Comments on the object, under the empty name, and on its columns."""
+    resume_sql: tuple[str, ...] = ()
+    """What makes a sequence go on where it stands, which is no part of its definition."""
     is_exact: bool = True
     """False when `create_sql` may leave something out, as parameter defaults of macros are not in the catalog."""
 
     def is_same_but_for_notes(self, other: "CatalogObject") -> bool:
         """Whether nothing but the comments on it tells the two apart."""
-        return (self.order, self.create_sql, self.indexes) == (other.order, other.create_sql, other.indexes)
+        mine, theirs = ([(i.name, i.sql) for i in o.indexes] for o in (self, other))
+        return self.is_same_but_for_indexes(other) and mine == theirs
+
+    def is_same_but_for_indexes(self, other: "CatalogObject") -> bool:
+        """Whether nothing but indexes and comments tells the two apart."""
+        return (self.order, self._made, self.triggers) == (other.order, other._made, other.triggers)
 
     @property
     def definition(self) -> str:
         """SHA-256 of everything that defines it."""
-        made = _COUNTER.sub("", self.create_sql) if self.kind == "sequence" else self.create_sql
-        return hashlib.sha256(json.dumps([made, *self.after_sql]).encode()).hexdigest()
+        triggers = [t.sql or t.name for t in self.triggers]
+        return hashlib.sha256(json.dumps([self._made, *self.after_sql, *triggers]).encode()).hexdigest()
+
+    @property
+    def _made(self) -> str:
+        return without_counter(self.create_sql) if self.kind == "sequence" else self.create_sql
 
 
-Row = tuple[object, ...]
+def repair_sql(catalog: str, before: CatalogObject, after: CatalogObject) -> tuple[str, ...]:
+    """Statements that make the object as it is `after` the same as `before`, when only indexes and notes differ."""
+    old, new = {i.name: i for i in before.indexes}, {i.name: i for i in after.indexes}
+    place = place_of(catalog, before.schema_name, before.name)
+    statements = []
+    for name, index in new.items():
+        if name not in old or old[name].sql != index.sql:
+            statements.append(f"DROP INDEX {place_of(catalog, before.schema_name, name)}")
+    for name, index in old.items():
+        there = new.get(name)
+        is_made_anew = there is None or there.sql != index.sql
+        if is_made_anew:
+            statements.append(index.sql)
+        if index.comment != (None if there is None or is_made_anew else there.comment):
+            statements.append(index_comment_sql(place_of(catalog, before.schema_name, name), index.comment))
+    notes = {
+        n: before.notes.get(n)
+        for n in dict.fromkeys([*before.notes, *after.notes])
+        if before.notes.get(n) != after.notes.get(n)
+    }
+    return (*statements, *comment_sql(before.kind, place, notes))
 
 
-def _rows(connection: "duckdb.DuckDBPyConnection", sql: str, parameters: list[object]) -> list[Row]:
-    return connection.execute(sql, parameters).fetchall()
+def find_object(objects: Mapping[ObjectKey, CatalogObject], printed: ObjectPrint) -> CatalogObject | None:
+    """The object that was printed; records of before table macros had a kind of their own call them macros."""
+    found = objects.get((printed.kind, printed.schema_name, printed.name))
+    if found is None and printed.kind == "macro" and printed.exists:
+        return objects.get(("table macro", printed.schema_name, printed.name))
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,294 +173,3 @@ class Catalog:
 
     tables: Mapping[tuple[str, str], TableShape]
     objects: Mapping[ObjectKey, CatalogObject]
-
-
-def read_catalog(
-    connection: "duckdb.DuckDBPyConnection", catalog: str, *, only_tables: Iterable[str] | None = None
-) -> Catalog:
-    """What the database holds as this connection sees it.
-
-    With `only_tables` no other kinds of objects, and only the tables with these names in any schema; all tables where
-    one has a trigger, which may write to any.
-    """
-    triggered = _read_triggered(connection, catalog)
-    names = None if only_tables is None or triggered else sorted({n.lower() for n in only_tables})
-    columns = _read_columns(connection, catalog, names)
-    found = _read_tables(connection, catalog, columns, names)
-    keys, parents = _read_keys(connection, catalog, columns, names)
-    tables = {
-        (o.schema_name, o.name): TableShape(
-            table=TableName(schema_name=o.schema_name, name=o.name),
-            columns=tuple(columns.get((o.schema_name, o.name), ())),
-            key=keys.get((o.schema_name, o.name), ()),
-            parents=tuple(parents.get((o.schema_name, o.name), ())),
-            has_triggers=(o.schema_name, o.name) in triggered,
-        )
-        for o in found
-    }
-    if only_tables is None:
-        found += [
-            *_read_schemas(connection, catalog),
-            *_read_sequences(connection, catalog),
-            *_read_types(connection, catalog),
-            *_read_views(connection, catalog, columns),
-            *_read_macros(connection, catalog),
-        ]
-    objects = {(o.kind, o.schema_name, o.name): o for o in found if LEDGER_SCHEMA not in {o.schema_name, o.name}}
-    return Catalog(tables=tables, objects=objects)
-
-
-Columns = Mapping[tuple[str, str], list[Column]]
-Names = list[str] | None
-_NAMED = " AND ($2 IS NULL OR list_contains($2::VARCHAR[], lower(table_name)))"
-
-
-def _read_triggered(connection: "duckdb.DuckDBPyConnection", catalog: str) -> set[tuple[str, str]]:
-    rows = _rows(
-        connection,
-        "SELECT schema_name, table_name FROM system.main.duckdb_triggers() WHERE database_name = ?",
-        [catalog],
-    )
-    return {(str(schema), str(table)) for schema, table in rows}
-
-
-def _read_columns(connection: "duckdb.DuckDBPyConnection", catalog: str, names: Names) -> Columns:
-    columns: dict[tuple[str, str], list[Column]] = {}
-    for schema, table, name, type_, nullable, default, generated, expression, comment in _rows(
-        connection,
-        "SELECT schema_name, table_name, column_name, data_type, is_nullable, column_default, is_generated,"
-        " generation_expression, comment FROM system.main.duckdb_columns() WHERE database_name = $1 AND NOT internal"
-        f"{_NAMED} ORDER BY schema_name, table_name, column_index",
-        [catalog, names],
-    ):
-        columns.setdefault((str(schema), str(table)), []).append(
-            Column(
-                name=str(name),
-                type=str(type_),
-                is_nullable=bool(nullable),
-                is_generated=bool(generated),
-                expression=_text(expression if generated else default),
-                comment=_text(comment),
-            )
-        )
-    return columns
-
-
-def _read_tables(
-    connection: "duckdb.DuckDBPyConnection", catalog: str, columns: Columns, names: Names
-) -> list[CatalogObject]:
-    indexes = _read_indexes(connection, catalog, names)
-    return [
-        CatalogObject(
-            kind="table",
-            schema_name=str(schema),
-            name=str(name),
-            order=_number(oid),
-            create_sql=str(sql),
-            after_sql=(
-                *indexes.get((str(schema), str(name)), ()),
-                *_comments("table", catalog, schema, name, comment, columns),
-            ),
-            indexes=tuple(indexes.get((str(schema), str(name)), ())),
-            notes=_notes(schema, name, comment, columns),
-        )
-        for schema, name, oid, sql, comment in _rows(
-            connection,
-            "SELECT schema_name, table_name, table_oid, sql, comment FROM system.main.duckdb_tables()"
-            f" WHERE database_name = $1 AND NOT internal AND NOT temporary AND schema_name <> $3{_NAMED} ORDER BY ALL",
-            [catalog, names, LEDGER_SCHEMA],
-        )
-    ]
-
-
-def _read_keys(
-    connection: "duckdb.DuckDBPyConnection", catalog: str, columns: Columns, names: Names
-) -> tuple[dict[tuple[str, str], tuple[str, ...]], dict[tuple[str, str], list[str]]]:
-    keys: dict[tuple[str, str], tuple[str, ...]] = {}
-    parents: dict[tuple[str, str], list[str]] = {}
-    for schema, table, kind, members, referenced in _rows(
-        connection,
-        "SELECT schema_name, table_name, constraint_type, constraint_column_names, referenced_table"
-        f" FROM system.main.duckdb_constraints() WHERE database_name = $1{_NAMED}"
-        " ORDER BY constraint_type = 'PRIMARY KEY' DESC, constraint_index",
-        [catalog, names],
-    ):
-        where = (str(schema), str(table))
-        if kind == "FOREIGN KEY" and referenced:
-            parents.setdefault(where, []).append(str(referenced))
-        if kind not in {"PRIMARY KEY", "UNIQUE"} or where in keys or not isinstance(members, list):
-            continue
-        required = {c.name for c in columns.get(where, ()) if not c.is_nullable}
-        if kind == "PRIMARY KEY" or required.issuperset(members):
-            keys[where] = tuple(str(n) for n in members)
-    return keys, parents
-
-
-def _read_schemas(connection: "duckdb.DuckDBPyConnection", catalog: str) -> list[CatalogObject]:
-    rows = _rows(
-        connection,
-        "SELECT schema_name, oid FROM system.main.duckdb_schemas() WHERE database_name = ? AND NOT internal"
-        " AND schema_name <> 'main'",
-        [catalog],
-    )
-    return [
-        CatalogObject(
-            kind="schema",
-            schema_name=str(name),
-            name=str(name),
-            order=_number(oid),
-            create_sql=f"CREATE SCHEMA {_quote(catalog)}.{_quote(name)}",
-        )
-        for name, oid in rows
-    ]
-
-
-def _read_sequences(connection: "duckdb.DuckDBPyConnection", catalog: str) -> list[CatalogObject]:
-    rows = _rows(
-        connection,
-        "SELECT schema_name, sequence_name, sequence_oid, sql, comment FROM system.main.duckdb_sequences()"
-        " WHERE database_name = ?",
-        [catalog],
-    )
-    return [
-        CatalogObject(
-            kind="sequence",
-            schema_name=str(schema),
-            name=str(name),
-            order=_number(oid),
-            create_sql=_qualified_sequence(catalog, schema, name, str(sql)),
-            after_sql=_comments("sequence", catalog, schema, name, comment, {}),
-            notes=_notes(schema, name, comment, {}),
-        )
-        for schema, name, oid, sql, comment in rows
-    ]
-
-
-def _read_views(connection: "duckdb.DuckDBPyConnection", catalog: str, columns: Columns) -> list[CatalogObject]:
-    rows = _rows(
-        connection,
-        "SELECT schema_name, view_name, view_oid, sql, comment FROM system.main.duckdb_views()"
-        " WHERE database_name = ? AND NOT internal AND NOT temporary",
-        [catalog],
-    )
-    return [
-        CatalogObject(
-            kind="view",
-            schema_name=str(schema),
-            name=str(name),
-            order=_number(oid),
-            create_sql=str(sql),
-            after_sql=_comments("view", catalog, schema, name, comment, columns),
-            notes=_notes(schema, name, comment, columns),
-        )
-        for schema, name, oid, sql, comment in rows
-    ]
-
-
-def _qualified_sequence(catalog: str, schema: object, name: object, sql: str) -> str:
-    return f"CREATE SEQUENCE {_quote(catalog)}.{_quote(schema)}.{_quote(name)} {sql[sql.rindex('INCREMENT BY') :]}"
-
-
-def _read_indexes(
-    connection: "duckdb.DuckDBPyConnection", catalog: str, names: Names
-) -> dict[tuple[str, str], list[str]]:
-    found: dict[tuple[str, str], list[str]] = {}
-    for schema, table, sql in _rows(
-        connection,
-        "SELECT schema_name, table_name, sql FROM system.main.duckdb_indexes() WHERE database_name = $1 AND sql IS NOT"
-        f" NULL{_NAMED} ORDER BY index_name",
-        [catalog, names],
-    ):
-        found.setdefault((str(schema), str(table)), []).append(str(sql))
-    return found
-
-
-def _read_types(connection: "duckdb.DuckDBPyConnection", catalog: str) -> list[CatalogObject]:
-    rows = _rows(
-        connection,
-        "SELECT schema_name, type_name, type_oid, logical_type, labels FROM system.main.duckdb_types()"
-        " WHERE database_name = ? AND NOT internal",
-        [catalog],
-    )
-    return [
-        CatalogObject(
-            kind="type",
-            schema_name=str(schema),
-            name=str(name),
-            order=_number(oid),
-            create_sql=f"CREATE TYPE {_quote(catalog)}.{_quote(schema)}.{_quote(name)} AS "
-            + (
-                f"ENUM ({', '.join(_literal(v) for v in labels)})" if isinstance(labels, list) and labels else str(kind)
-            ),
-            is_exact=bool(isinstance(labels, list) and labels) or "(" not in str(kind),
-        )
-        for schema, name, oid, kind, labels in rows
-    ]
-
-
-def _read_macros(connection: "duckdb.DuckDBPyConnection", catalog: str) -> list[CatalogObject]:
-    rows = _rows(
-        connection,
-        "SELECT schema_name, function_name, any_value(function_oid), function_type, list(parameters),"
-        " list(macro_definition) FROM system.main.duckdb_functions() WHERE database_name = ? AND NOT internal"
-        " AND function_type IN ('macro', 'table_macro') GROUP BY ALL",
-        [catalog],
-    )
-    return [
-        CatalogObject(
-            kind="macro",
-            schema_name=str(schema),
-            name=str(name),
-            order=_number(oid),
-            create_sql=_macro_sql(
-                f"{_quote(catalog)}.{_quote(schema)}.{_quote(name)}",
-                parameters,
-                bodies,
-                is_table=type_ == "table_macro",
-            ),
-            is_exact=not (isinstance(parameters, list) and any(parameters)),
-        )
-        for schema, name, oid, type_, parameters, bodies in rows
-    ]
-
-
-def _macro_sql(where: str, parameters: object, bodies: object, *, is_table: bool) -> str:
-    assert isinstance(parameters, list) and isinstance(bodies, list)
-    forms = [
-        f"({', '.join(_quote(p) for p in names)}) AS {'TABLE ' if is_table else ''}{body}"
-        for names, body in zip(parameters, bodies, strict=True)
-    ]
-    return f"CREATE MACRO {where} " + ", ".join(forms)
-
-
-def _notes(schema: object, name: object, comment: object, columns: Columns) -> dict[str, str]:
-    own = {} if comment is None else {"": str(comment)}
-    described = {c.name: c.comment for c in columns.get((str(schema), str(name)), ()) if c.comment is not None}
-    return {**own, **described}
-
-
-def _comments(
-    kind: str, catalog: str, schema: object, name: object, comment: object, columns: Columns
-) -> tuple[str, ...]:
-    where = f"{_quote(catalog)}.{_quote(schema)}.{_quote(name)}"
-    return tuple(
-        f"COMMENT ON {f'COLUMN {where}.{_quote(column)}' if column else f'{kind.upper()} {where}'} IS {_literal(text)}"
-        for column, text in _notes(schema, name, comment, columns).items()
-    )
-
-
-def _quote(name: object) -> str:
-    return '"' + str(name).replace('"', '""') + '"'
-
-
-def _literal(text: object) -> str:
-    return "'" + str(text).replace("'", "''") + "'"
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _number(value: object) -> int:
-    assert isinstance(value, int)
-    return value

@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 
 from datasteward.changes.alterations import Alteration, AlteredColumn
-from datasteward.changes.catalog import ObjectKey, TableShape
+from datasteward.changes.catalog import TableShape
 from datasteward.changes.model import ColumnChange, Renaming, SampleRow, SchemaChange, TableEffect
 from datasteward.changes.names import hash_values, pack_columns, qualify, quote_name
 from datasteward.changes.rowdiff import RowDiff
@@ -379,44 +379,3 @@ def _renaming(table: TableChange | None) -> tuple[str, ...]:
     if table.renamed_to is not None:
         return (f"it is called {table.renamed_to} from now on",)
     return (f"it was called {table.renamed_from}",) if table.renamed_from is not None else ()
-
-
-def find_irreversible(measured: Measured) -> str | None:
-    """Why the change could not be taken back, or None."""
-    keys: list[ObjectKey] = [
-        k for k in measured.changed_objects if k in measured.objects_before and not measured.objects_before[k].is_exact
-    ]
-    if keys:
-        return (
-            f"{keys[0][0]} {keys[0][2]} goes or changes, and DuckDB's catalog does not keep the defaults of its"
-            " parameters, so it could not be made again exactly"
-        )
-    return _find_referred_table(measured) or _find_tied_rows(measured.tables)
-
-
-def _find_referred_table(measured: Measured) -> str | None:
-    """Taking back makes a changed table anew, and DuckDB drops none that a table which stays refers to."""
-    rebuilt = {(k[1], k[2]) for k in measured.changed_objects if k[0] == "table"}
-    for schema, name in sorted(rebuilt):
-        if ("table", schema, name) not in measured.objects_after:
-            continue
-        for child in measured.referring.get(name, ()):
-            if (child.schema_name, child.name) not in rebuilt:
-                return (
-                    f"{child.label} refers to {name} by a foreign key, so DuckDB cannot make {name} again as it was"
-                    " while the rows that refer to it stay"
-                )
-    return None
-
-
-def _find_tied_rows(tables: Sequence[TableChange]) -> str | None:
-    """DuckDB refuses to delete rows and the rows that refer to them in one transaction, which taking back would need."""
-    grown = {t.table.name: t for t in tables if t.diff is not None and t.diff.inserted}
-    for child in grown.values():
-        for parent in child.before.parents if child.before else ():
-            if parent in grown and parent != child.table.name:
-                return (
-                    f"it adds rows to {parent} and rows to {child.table.label} that may refer to them, which DuckDB"
-                    " cannot delete in one transaction; propose them as two changes"
-                )
-    return None

@@ -9,12 +9,13 @@ import duckdb
 from datasteward.changes.breaking import CheckBefore, find_broken, run_checks
 from datasteward.changes.contract_writing import WRITE_CONTRACT, describe_promises
 from datasteward.changes.digest import digest_of
-from datasteward.changes.effects import describe_schema, describe_tables, find_irreversible
+from datasteward.changes.effects import describe_schema, describe_tables
 from datasteward.changes.jobs import Body, Measurement, PreviewJob, WriterPlace
 from datasteward.changes.model import Fingerprint, Preview, SourceView
 from datasteward.changes.personal import find_personal
 from datasteward.changes.receipts import refuse_ledger_change
 from datasteward.changes.record import UndoRecord, read_record
+from datasteward.changes.reversibility import find_irreversible
 from datasteward.changes.session import FROZEN_FUNCTIONS, Session, SessionSettings, open_session
 from datasteward.changes.work import Measured, Work, carry_out
 from datasteward.errors import ToolError
@@ -66,7 +67,7 @@ def load_work(body: Body) -> Work:
                 code="conflict",
                 hint=f"Run a datasteward with DuckDB {record.engine} to take the change back.",
             )
-    return Work(statements=body.statements, parameters=body.parameters, sources=body.sources, record=record)
+    return Work(statements=body.statements, parameters=body.parameters, record=record)
 
 
 def refuse_volatile(body: Body) -> None:
@@ -109,7 +110,7 @@ def measure(job: PreviewJob) -> Measurement:
 def _preview(
     session: Session, work: Work, measured: Measured, job: PreviewJob, checks: tuple[CheckBefore, ...]
 ) -> Preview:
-    reason = find_irreversible(measured)
+    reason = find_irreversible(session, measured)
     tables = describe_tables(session, measured)
     personal = find_personal(session, measured, tables, job.labels)
     broken = find_broken(session, measured, checks)

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Scalar = None | bool | int | float | str
-ObjectKind = Literal["table", "view", "macro", "sequence", "type", "schema"]
+ObjectKind = Literal["table", "view", "macro", "table macro", "sequence", "type", "schema"]
 ChangeStatus = Literal[
     "waiting",
     "approved",

@@ -9,11 +9,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasteward.changes.catalog import CatalogObject, ObjectKey, TableShape
+from datasteward.changes.catalog import CatalogObject, ForeignKey, ObjectKey, TableShape, repair_sql
 from datasteward.changes.digest import digest_of
 from datasteward.changes.file_effects import keep_replaced
-from datasteward.changes.model import Fingerprint, Model, ObjectKind, TableName
-from datasteward.changes.names import hash_columns, pack_columns, qualify, quote_text
+from datasteward.changes.model import Fingerprint, Model, ObjectKind, ObjectPrint, TableName
+from datasteward.changes.names import hash_columns, hash_values, pack_columns, qualify, quote_name, quote_text
 from datasteward.changes.rowdiff import RowDiff, local_rows
 from datasteward.changes.session import IMAGES, Session
 
@@ -23,10 +23,18 @@ if TYPE_CHECKING:
     from datasteward.changes.work import Measured, TableChange
 
 
+class Part(Model):
+    """The updated rows with this mark, and which of their columns get their values back."""
+
+    mark: str
+    columns: tuple[str, ...]
+
+
 class RowImages(Model):
     """Before-images of one table's rows: relations in the record's file, empty when there is nothing of the sort.
 
-    `updated` has (after_hash, image of `set_columns`), `removed` has (image of `stored`), `added` (after_hash, n).
+    `updated` has (after_hash, image of `set_columns`, and with `parts` a mark), `removed` has (image of `stored`),
+    `added` (after_hash, n).
     """
 
     table: TableName
@@ -35,12 +43,18 @@ class RowImages(Model):
     types: tuple[str, ...] = ()
     stored: tuple[str, ...]
     set_columns: tuple[str, ...]
-    parents: tuple[str, ...]
+    parents: tuple[str, ...] = ()
+    """In records of before `foreign_keys`: the names of tables that it refers to."""
     updated: int
     removed: int
     added: int
     was_empty: bool = False
     """Whether every row was added, so that none needs to be told apart by its hash."""
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    unique: tuple[str, ...] = ()
+    """Columns whose values are unique: rows that get one back are deleted before any comes in again."""
+    parts: tuple[Part, ...] = ()
+    """By which of the columns that DuckDB cannot set in place really change; none when every row gets all back."""
 
 
 class ObjectImage(Model):
@@ -56,6 +70,14 @@ class ObjectImage(Model):
     rows: str | None = None
     stored: tuple[str, ...] = ()
     parents: tuple[str, ...] = ()
+    """Only in older records; nothing reads it."""
+    order_after: int | None = None
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    triggers: tuple[str, ...] = ()
+    resume_sql: tuple[str, ...] = ()
+    stays: bool = False
+    """Whether it is not made anew: `repair_sql` brings its indexes and comments back."""
+    repair_sql: tuple[str, ...] = ()
 
 
 class FileImage(Model):
@@ -141,22 +163,29 @@ def sync_file(path: Path) -> None:
             os.close(descriptor)
 
 
+def stays(measured: "Measured", key: ObjectKey) -> bool:
+    """Whether taking back leaves a changed object where it is, because only its indexes or comments differ."""
+    before, after = measured.objects_before.get(key), measured.objects_after.get(key)
+    if before is None or after is None:
+        return False
+    if key[0] != "table":
+        return before.is_same_but_for_notes(after)
+    table = next((t for t in measured.tables if t.key == key), None)
+    if table is None or not before.is_same_but_for_indexes(after):
+        return False
+    return table.diff is not None or _rows_of(table.before_print) == _rows_of(table.expected_print)
+
+
+def _rows_of(found: ObjectPrint) -> tuple[int, tuple[str, str]]:
+    return found.row_count, (found.hash_sum, found.hash_xor)
+
+
 def _write_rows(session: Session, diff: RowDiff, change: "TableChange") -> RowImages:
     shape, number = diff.shape, diff.number
     table = qualify(session.catalog, shape.table)
     stored = shape.stored
-    chosen = tuple(c for c in (diff.set_columns or ()) if c in stored) or stored
-    if diff.updated:
-        pairs = "before_rid IS NOT NULL AND after_rid IS NOT NULL"
-        _transfer(session, f"SELECT before_rid, {diff.row_hash} AS after_hash FROM {diff.relation} WHERE {pairs}")
-        rows = f"{table} AS r JOIN __steward_pairs AS p ON r.rowid = p.before_rid"
-        image = pack_columns(chosen, "r")
-        if diff.image_columns:
-            rows = f"{diff.noted} AS r JOIN __steward_pairs AS p ON r.rid = p.before_rid"
-            image = pack_columns(chosen, "r.image")
-        session.before.execute(
-            f"CREATE TABLE {IMAGES}.main.updated_{number} AS SELECT p.after_hash, {image} AS image FROM {rows}"
-        )
+    chosen = _columns_to_keep(diff)
+    parts = _write_updated(session, diff, chosen) if diff.updated else ()
     if diff.deleted:
         where = ""
         if not diff.is_sample:
@@ -180,12 +209,54 @@ def _write_rows(session: Session, diff: RowDiff, change: "TableChange") -> RowIm
         types=tuple(shape.types.values()),
         stored=stored,
         set_columns=chosen,
-        parents=shape.parents,
         updated=diff.updated,
         removed=diff.deleted,
         added=diff.inserted,
         was_empty=was_empty,
+        foreign_keys=shape.foreign_keys,
+        unique=shape.unique,
+        parts=parts,
     )
+
+
+def _columns_to_keep(diff: RowDiff) -> tuple[str, ...]:
+    """Those that an UPDATE sets; all where it sets the key, by which its rows may have been paired with others."""
+    stored = diff.shape.stored
+    chosen = tuple(c for c in (diff.set_columns or ()) if c in stored)
+    return stored if not chosen or set(chosen) & set(diff.shape.key) else chosen
+
+
+MAX_PARTS = 32
+
+
+def _write_updated(session: Session, diff: RowDiff, chosen: tuple[str, ...]) -> tuple[Part, ...]:
+    """Write the images of updated rows; those that a foreign key ties down must not get columns set that stayed."""
+    table = qualify(session.catalog, diff.shape.table)
+    tied = [c for c in chosen if c in diff.shape.tied]
+    types = diff.shape.types
+    hashes = "".join(f", {hash_values([(f't.{quote_name(c)}', types[c])])} AS tie_{n}" for n, c in enumerate(tied))
+    later = f"{diff.relation} AS d" + (f" JOIN {table} AS t ON t.rowid = d.after_rid" if tied else "")
+    pairs = "d.before_rid IS NOT NULL AND d.after_rid IS NOT NULL"
+    _transfer(session, f"SELECT d.before_rid, d.{diff.row_hash} AS after_hash{hashes} FROM {later} WHERE {pairs}")
+    rows = f"{table} AS r JOIN __steward_pairs AS p ON r.rowid = p.before_rid"
+    source = "r"
+    if set(chosen) <= set(diff.image_columns):
+        rows = f"{diff.noted} AS r JOIN __steward_pairs AS p ON r.rid = p.before_rid"
+        source = "r.image"
+    values = [hash_values([(f"{source}.{quote_name(c)}", types[c])]) for c in tied]
+    marks = [f"CASE WHEN {value} = p.tie_{n} THEN '0' ELSE '1' END" for n, value in enumerate(values)]
+    mark = f", {' || '.join(marks)} AS mark" if marks else ""
+    name = f"{IMAGES}.main.updated_{diff.number}"
+    session.before.execute(
+        f"CREATE TABLE {name} AS SELECT p.after_hash, {pack_columns(chosen, source)} AS image{mark} FROM {rows}"
+    )
+    if not marks:
+        return ()
+    found = [str(m) for (m,) in session.before.execute(f"SELECT DISTINCT mark FROM {name} ORDER BY 1").fetchall()]
+    if len(found) > MAX_PARTS:
+        return ()
+    stay = {m: {c for c, bit in zip(tied, m, strict=True) if bit == "0"} for m in found}
+    return tuple(Part(mark=m, columns=tuple(c for c in chosen if c not in stay[m])) for m in found)
 
 
 def _transfer(session: Session, query: str) -> None:
@@ -198,6 +269,19 @@ def _write_object(
     session: Session, number: int, key: ObjectKey, measured: "Measured", table: "TableChange | None"
 ) -> ObjectImage:
     before: CatalogObject | None = measured.objects_before.get(key)
+    after: CatalogObject | None = measured.objects_after.get(key)
+    order = before.order if before else after.order if after else 0
+    if before is not None and after is not None and stays(measured, key):
+        return ObjectImage(
+            kind=key[0],
+            schema_name=key[1],
+            name=key[2],
+            order=order,
+            exists_after=True,
+            create_sql=before.create_sql,
+            stays=True,
+            repair_sql=repair_sql(session.catalog, before, after),
+        )
     shape: TableShape | None = table.before if table else None
     rows = None
     if before is not None and shape is not None:
@@ -210,13 +294,16 @@ def _write_object(
         kind=key[0],
         schema_name=key[1],
         name=key[2],
-        order=before.order if before else measured.objects_after[key].order,
-        exists_after=key in measured.objects_after,
+        order=order,
+        exists_after=after is not None,
         create_sql=before.create_sql if before else None,
         after_sql=before.after_sql if before else (),
         rows=rows,
         stored=shape.stored if shape else (),
-        parents=shape.parents if shape else (),
+        order_after=after.order if after else None,
+        foreign_keys=shape.foreign_keys if shape else (),
+        triggers=tuple(t.sql for t in before.triggers if t.sql) if before else (),
+        resume_sql=before.resume_sql if before else (),
     )
 
 

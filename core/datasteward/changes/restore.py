@@ -8,19 +8,23 @@ makes no difference to the table.
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 
-from datasteward.changes.catalog import TableShape
+from datasteward.changes.catalog import ForeignKey, TableShape, Trigger
+from datasteward.changes.catalog_reading import read_triggers
+from datasteward.changes.definitions import place_of
+from datasteward.changes.making import drop_objects, in_order_of_making
 from datasteward.changes.model import FileEffect, Fingerprint, TableName
-from datasteward.changes.names import hash_columns, qualify, quote_name
+from datasteward.changes.names import hash_columns, qualify, quote_name, quote_text
 from datasteward.changes.narrowing import Narrowing
-from datasteward.changes.record import ObjectImage, RowImages, UndoRecord
-from datasteward.changes.rows import read_row
+from datasteward.changes.record import ObjectImage, Part, RowImages, UndoRecord
+from datasteward.changes.rows import read_number, read_row
 from datasteward.changes.session import RECORD, Session
 from datasteward.errors import ToolError
 
-_DROP_ORDER = {"view": 0, "macro": 1, "table": 2, "sequence": 3, "type": 4, "schema": 5}
+Images = TypeVar("Images", bound=RowImages | ObjectImage)
 
 
 def refuse_if_built_upon(record: UndoRecord, base: Fingerprint) -> None:
@@ -79,19 +83,32 @@ def restore(session: Session, record: UndoRecord, noted: Mapping[TableName, str]
     """Undo rows and objects on `session.work`; files are restored by publishing.
 
     `noted` names the relation (rid, h) of the rows that `narrow_by_record` found, for tables other than our own.
-    Raises `ToolError` when it cannot.
+    Raises `ToolError` when it cannot. Rows go before others come in, so that neither stands in the other's place, and
+    no trigger is there to act on it.
     """
     try:
-        _restore_objects(session, record.objects)
-        tables = _parents_first(record.tables)
-        for images in tables:
+        triggers = _set_triggers_aside(session)
+        for image in record.objects:
+            _run(session, image.repair_sql)
+        for images in record.tables:
             _pick_rows(session, images, noted.get(images.table) or _hashed_rows(session, images))
-        for images in reversed(tables):
+        drop_objects(session, record.objects)
+        for images in reversed(_parents_first(record.tables)):
             _remove_added(session, images)
-        for images in tables:
+            _lift_moved(session, images)
+        back = in_order_of_making(session, [o for o in record.objects if o.create_sql and not o.stays])
+        for image in back:
+            session.work.execute(str(image.create_sql))
+        for images in record.tables:
             _restore_updated(session, images)
-        for images in tables:
-            _insert_removed(session, images)
+        coming: list[RowImages | ObjectImage] = [*record.tables, *(o for o in back if o.rows is not None)]
+        for returning in _parents_first(coming):
+            _bring_back(session, returning)
+        for image in back:
+            _run(session, (*image.after_sql, *image.resume_sql))
+        made_anew = {(o.schema_name, o.name) for o in record.objects if o.kind == "table" and not o.stays}
+        _run(session, [t.sql for t in triggers if t.sql and (t.schema_name, t.table) not in made_anew])
+        _run(session, [sql for image in back for sql in image.triggers])
     except duckdb.Error as error:
         raise ToolError(
             f"{record.change} cannot be taken back: {error}",
@@ -100,34 +117,71 @@ def restore(session: Session, record: UndoRecord, noted: Mapping[TableName, str]
         ) from error
 
 
-def _parents_first(tables: Sequence[RowImages]) -> list[RowImages]:
-    left, placed = list(tables), []
+def _run(session: Session, statements: Iterable[str]) -> None:
+    for sql in statements:
+        session.work.execute(sql)
+
+
+def _set_triggers_aside(session: Session) -> list[Trigger]:
+    """Drop every trigger of the database, which would act on rows that come back as on any others."""
+    found = [t for hooks in read_triggers(session.before, session.catalog).values() for t in hooks]
+    for trigger in found:
+        if trigger.sql is None:
+            raise ToolError(
+                f"The trigger {trigger.name} on {trigger.table} could not be made again as it is.",
+                code="conflict",
+                hint="Drop it, take the change back, and create it again. Nothing was changed.",
+            )
+        place = place_of(session.catalog, trigger.schema_name, trigger.table)
+        session.work.execute(f"DROP TRIGGER {quote_name(trigger.name)} ON {place}")
+    return found
+
+
+def _table_of(images: RowImages | ObjectImage) -> TableName:
+    return (
+        images.table if isinstance(images, RowImages) else TableName(schema_name=images.schema_name, name=images.name)
+    )
+
+
+def _parents_of(images: RowImages | ObjectImage) -> set[TableName]:
+    schema = _table_of(images).schema_name
+    named = {TableName(schema_name=schema, name=name) for name in images.parents}
+    return named | {key.parent for key in images.foreign_keys}
+
+
+def _parents_first(tables: Sequence[Images]) -> list[Images]:
+    left: list[Images] = list(tables)
+    placed: list[Images] = []
     while left:
-        names = {t.table.name for t in left}
-        free = [t for t in left if not any(p in names and p != t.table.name for p in t.parents)] or left[:1]
+        there = {_table_of(t) for t in left}
+        free = [t for t in left if not _parents_of(t) & (there - {_table_of(t)})] or left[:1]
         placed += free
         left = [t for t in left if t not in free]
     return placed
 
 
 def _pick_rows(session: Session, images: RowImages, noted: str) -> None:
+    place = "system.main.row_number()"
     if images.added and not images.was_empty:
         added = f"{RECORD}.main.added_{images.number}"
         session.work.execute(
             f"CREATE OR REPLACE TEMP TABLE __steward_added_{images.number} AS SELECT rid FROM (SELECT rid, h,"
-            f" row_number() OVER (PARTITION BY h ORDER BY rid DESC) AS n FROM {noted}"
+            f" {place} OVER (PARTITION BY h ORDER BY rid DESC) AS n FROM {noted}"
             f" WHERE h IN (SELECT after_hash FROM {added})) AS t JOIN {added} AS a ON t.h = a.after_hash"
             " WHERE t.n <= a.n"
         )
     if images.updated:
         updated = f"{RECORD}.main.updated_{images.number}"
+        mark = "u.mark" if images.parts else "''"
         session.work.execute(
-            f"CREATE OR REPLACE TEMP TABLE __steward_updated_{images.number} AS SELECT t.rid, u.image FROM"
-            f" (SELECT rid, h, row_number() OVER (PARTITION BY h ORDER BY rid) AS n"
-            f" FROM {noted} WHERE h IN (SELECT after_hash FROM {updated})) AS t JOIN (SELECT *, row_number()"
+            f"CREATE OR REPLACE TEMP TABLE __steward_updated_{images.number} AS SELECT t.rid, u.image, {mark} AS mark"
+            f" FROM (SELECT rid, h, {place} OVER (PARTITION BY h ORDER BY rid) AS n"
+            f" FROM {noted} WHERE h IN (SELECT after_hash FROM {updated})) AS t JOIN (SELECT *, {place}"
             f" OVER (PARTITION BY after_hash ORDER BY rowid) AS n FROM {updated}) AS u"
             " ON t.h = u.after_hash AND t.n = u.n"
         )
+        row = read_row(session.work, f"SELECT system.main.count(*) FROM temp.main.__steward_updated_{images.number}")
+        _expect(row, images.updated, images.table)
 
 
 def _hashed_rows(session: Session, images: RowImages) -> str:
@@ -139,79 +193,114 @@ def _remove_added(session: Session, images: RowImages) -> None:
     if images.added:
         which = f" WHERE rowid IN (SELECT rid FROM temp.main.__steward_added_{images.number})"
         table = qualify(session.catalog, images.table)
-        _expect(session, f"DELETE FROM {table}{'' if images.was_empty else which}", images.added, images)
+        row = read_row(session.work, f"DELETE FROM {table}{'' if images.was_empty else which}")
+        _expect(row, images.added, images.table)
+
+
+def _parts_of(images: RowImages) -> tuple[Part, ...]:
+    if not images.updated:
+        return ()
+    return images.parts or (Part(mark="", columns=images.set_columns),)
+
+
+def _is_moved(images: RowImages, part: Part) -> bool:
+    """Whether the rows must go before others come: one UPDATE refuses values that another row is yet to give up."""
+    return bool(set(part.columns) & set(images.unique))
+
+
+def _lift_moved(session: Session, images: RowImages) -> None:
+    """Take rows out of the table that get values of a key back, and keep them as they will be, in their order."""
+    moved = [p for p in _parts_of(images) if _is_moved(images, p)]
+    if not moved:
+        return
+    table = qualify(session.catalog, images.table)
+    chosen = []
+    for part in moved:
+        values = ", ".join(
+            f"{'u.image' if c in part.columns else 't'}.{quote_name(c)} AS {quote_name(f'_{c}')}" for c in images.stored
+        )
+        chosen.append(
+            f"SELECT u.rid AS rid, {values} FROM {table} AS t JOIN temp.main.__steward_updated_{images.number} AS u"
+            f" ON t.rowid = u.rid WHERE u.mark = {quote_text(part.mark)}"
+        )
+    lifted = f"__steward_moved_{images.number}"
+    row = read_row(session.work, f"CREATE OR REPLACE TEMP TABLE {lifted} AS {' UNION ALL '.join(chosen)} ORDER BY rid")
+    assert row is not None
+    gone = read_row(session.work, f"DELETE FROM {table} WHERE rowid IN (SELECT rid FROM temp.main.{lifted})")
+    _expect(gone, int(row[0]), images.table)
 
 
 def _restore_updated(session: Session, images: RowImages) -> None:
-    if images.updated:
-        sets = ", ".join(f"{quote_name(c)} = u.image.{quote_name(c)}" for c in images.set_columns)
-        _expect(
-            session,
+    for part in _parts_of(images):
+        if _is_moved(images, part) or not part.columns:
+            continue
+        sets = ", ".join(f"{quote_name(c)} = u.image.{quote_name(c)}" for c in part.columns)
+        session.work.execute(
             f"UPDATE {qualify(session.catalog, images.table)} AS t SET {sets}"
-            f" FROM temp.main.__steward_updated_{images.number} AS u WHERE t.rowid = u.rid",
-            images.updated,
-            images,
+            f" FROM temp.main.__steward_updated_{images.number} AS u"
+            f" WHERE t.rowid = u.rid AND u.mark = {quote_text(part.mark)}"
         )
 
 
-def _insert_removed(session: Session, images: RowImages) -> None:
-    if images.removed:
-        _expect(session, _insert(session, images, f"removed_{images.number}"), images.removed, images)
+def _bring_back(session: Session, images: RowImages | ObjectImage) -> None:
+    """Insert the rows that went, and those that were lifted out."""
+    sources = []
+    if isinstance(images, ObjectImage):
+        sources.append(f"SELECT {_fields(images.stored)} FROM {RECORD}.main.{images.rows}")
+    else:
+        if any(_is_moved(images, p) for p in _parts_of(images)):
+            columns = ", ".join(f"{quote_name(f'_{c}')} AS {quote_name(c)}" for c in images.stored)
+            sources.append(f"SELECT {columns} FROM temp.main.__steward_moved_{images.number}")
+        if images.removed:
+            sources.append(f"SELECT {_fields(images.stored)} FROM {RECORD}.main.removed_{images.number}")
+    table = _table_of(images)
+    own = [key for key in images.foreign_keys if key.parent == table]
+    for source in sources:
+        if own:
+            _insert_in_waves(session, table, images.stored, source, own)
+        else:
+            columns = ", ".join(quote_name(c) for c in images.stored)
+            session.work.execute(f"INSERT INTO {qualify(session.catalog, table)} ({columns}) {source}")
 
 
-def _insert(session: Session, images: RowImages, relation: str) -> str:
-    columns = ", ".join(quote_name(c) for c in images.stored)
-    return (
-        f"INSERT INTO {qualify(session.catalog, images.table)} ({columns})"
-        f" SELECT {_fields(images.stored)} FROM {RECORD}.main.{relation}"
-    )
+def _insert_in_waves(
+    session: Session, table: TableName, stored: Sequence[str], source: str, keys: Sequence[ForeignKey]
+) -> None:
+    """Insert rows that refer to others of the same table: first those whose parents are there, then their children."""
+    target, columns = qualify(session.catalog, table), ", ".join(quote_name(c) for c in stored)
+    session.work.execute(f"CREATE OR REPLACE TEMP TABLE __steward_coming AS {source}")
+    met = []
+    for key in keys:
+        nulls = " OR ".join(f"c.{quote_name(n)} IS NULL" for n in key.columns)
+        equal = " AND ".join(
+            f"t.{quote_name(r)} = c.{quote_name(n)}" for n, r in zip(key.columns, key.referenced, strict=True)
+        )
+        met.append(f"({nulls} OR EXISTS (SELECT 1 FROM {target} AS t WHERE {equal}))")
+    ready = f"SELECT c.rowid AS rid FROM temp.main.__steward_coming AS c WHERE {' AND '.join(met)}"
+    while read_number(session.work, "SELECT system.main.count(*) FROM temp.main.__steward_coming"):
+        found = read_row(session.work, f"CREATE OR REPLACE TEMP TABLE __steward_ready AS {ready}")
+        if found is None or not found[0]:
+            raise ToolError(
+                f"Rows of {table.label} refer to rows that are no longer there.",
+                code="conflict",
+                hint="Nothing was changed.",
+            )
+        chosen = "FROM temp.main.__steward_coming WHERE rowid IN (SELECT rid FROM temp.main.__steward_ready)"
+        session.work.execute(f"INSERT INTO {target} ({columns}) SELECT {columns} {chosen}")
+        session.work.execute(f"DELETE {chosen}")
 
 
 def _fields(columns: Iterable[str]) -> str:
-    return ", ".join(f"image.{quote_name(c)}" for c in columns)
+    return ", ".join(f"image.{quote_name(c)} AS {quote_name(c)}" for c in columns)
 
 
-def _expect(session: Session, sql: str, count: int, images: RowImages) -> None:
-    row = read_row(session.work, sql)
+def _expect(row: Sequence[object] | None, count: int, table: TableName) -> None:
     if row is None or row[0] != count:
         raise ToolError(
-            f"{images.table.label} does not hold the {count} rows that the change left there.",
+            f"{table.label} does not hold the {count} rows that the change left there.",
             code="conflict",
             hint="It was changed since by something else. Nothing was changed.",
         )
-
-
-def _restore_objects(session: Session, objects: Sequence[ObjectImage]) -> None:
-    catalog = quote_name(session.catalog)
-    gone = sorted((o for o in objects if o.exists_after), key=lambda o: (_DROP_ORDER[o.kind], -o.order))
-    for image in gone:
-        name = f"{catalog}.{quote_name(image.name)}"
-        if image.kind != "schema":
-            name = f"{catalog}.{quote_name(image.schema_name)}.{quote_name(image.name)}"
-        kind = "MACRO TABLE" if image.kind == "macro" and _is_table_macro(session, image) else image.kind.upper()
-        session.work.execute(f"DROP {kind} {name}")
-    back = sorted((o for o in objects if o.create_sql), key=lambda o: (-_DROP_ORDER[o.kind], o.order))
-    for image in back:
-        session.work.execute(str(image.create_sql))
-        if image.rows is not None:
-            columns = ", ".join(quote_name(c) for c in image.stored)
-            table = f"{catalog}.{quote_name(image.schema_name)}.{quote_name(image.name)}"
-            session.work.execute(
-                f"INSERT INTO {table} ({columns}) SELECT {_fields(image.stored)} FROM {RECORD}.main.{image.rows}"
-            )
-    for image in back:
-        for sql in image.after_sql:
-            session.work.execute(sql)
-
-
-def _is_table_macro(session: Session, image: ObjectImage) -> bool:
-    row = read_row(
-        session.work,
-        "SELECT 1 FROM system.main.duckdb_functions() WHERE database_name = ? AND schema_name = ? AND function_name = ?"
-        " AND function_type = 'table_macro'",
-        [session.catalog, image.schema_name, image.name],
-    )
-    return row is not None
 
 
 def restored_files(record: UndoRecord, staging: Path) -> tuple[FileEffect, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from datasteward.changes.catalog import CatalogObject, Column, TableShape
+from datasteward.changes.catalog import CatalogObject, Column, Index, TableShape, Trigger
 
 if TYPE_CHECKING:
     from datasteward.changes.work import TableChange
@@ -25,10 +25,13 @@ def describe_definition(
     if before is None:
         return tuple(_describe_new(after, new))
     lines = [*_compare_columns(old, new, {c.name_before: c.name for c in renamed}), *_compare_keys(old, new)]
-    lines += _compare_indexes(before.indexes, after.indexes)
-    lines += _compare_notes(before, after)
     if not lines and before.create_sql != after.create_sql:
         lines = [f"was: {_cut(before.create_sql)}", f"will be: {_cut(after.create_sql)}"]
+    elif before.kind == "sequence" and before.order != after.order:
+        lines = ["it is made anew as it was"]
+    lines += _compare_indexes(before.indexes, after.indexes)
+    lines += _compare_triggers(before.triggers, after.triggers)
+    lines += _compare_notes(before, after)
     return tuple(lines)
 
 
@@ -42,6 +45,9 @@ def _describe_new(after: CatalogObject, shape: TableShape | None) -> Iterator[st
     yield from _compare_indexes((), after.indexes)
     for name, text in after.notes.items():
         yield f"{_noted(name)}: {_quoted(text)}"
+    for index in after.indexes:
+        if index.comment is not None:
+            yield f"note on index {index.name}: {_quoted(index.comment)}"
 
 
 def _describe_column(column: Column) -> str:
@@ -88,10 +94,20 @@ def _compare_keys(old: TableShape | None, new: TableShape | None) -> Iterator[st
         if after:
             yield f"key ({', '.join(after)}){' appears' if old else ''}"
 
+    gone, come = old.constraints if old else (), new.constraints if new else ()
+    yield from (f"{_cut(text)} goes" for text in gone if text not in come)
+    yield from (f"{_cut(text)}{' appears' if old else ''}" for text in come if text not in gone)
 
-def _compare_indexes(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
-    yield from (f"an index goes: {_cut(sql)}" for sql in before if sql not in after)
-    yield from (f"an index appears: {_cut(sql)}" for sql in after if sql not in before)
+
+def _compare_indexes(before: Sequence[Index], after: Sequence[Index]) -> Iterator[str]:
+    old, new = [i.sql for i in before], [i.sql for i in after]
+    yield from (f"an index goes: {_cut(sql)}" for sql in old if sql not in new)
+    yield from (f"an index appears: {_cut(sql)}" for sql in new if sql not in old)
+
+
+def _compare_triggers(before: Sequence[Trigger], after: Sequence[Trigger]) -> Iterator[str]:
+    yield from (f"a trigger goes: {_cut(t.sql or t.name)}" for t in before if t not in after)
+    yield from (f"a trigger appears: {_cut(t.sql or t.name)}" for t in after if t not in before)
 
 
 def _compare_notes(before: CatalogObject, after: CatalogObject) -> Iterator[str]:
@@ -99,6 +115,9 @@ def _compare_notes(before: CatalogObject, after: CatalogObject) -> Iterator[str]
         old, new = before.notes.get(name), after.notes.get(name)
         if old != new:
             yield f"{_noted(name)}: {_quoted(old)} -> {_quoted(new)}"
+    earlier, later = {i.name: i.comment for i in before.indexes}, {i.name: i.comment for i in after.indexes}
+    for name in (n for n in later if earlier.get(n) != later[n]):
+        yield f"note on index {name}: {_quoted(earlier.get(name))} -> {_quoted(later[name])}"
 
 
 def _noted(column: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 import duckdb
 
 from datasteward.changes.alterations import Alteration, compare_altered
-from datasteward.changes.catalog import Catalog, CatalogObject, ObjectKey, TableShape, read_catalog
+from datasteward.changes.catalog import Catalog, CatalogObject, ObjectKey, Referring, TableShape, find_object
+from datasteward.changes.catalog_reading import read_catalog
 from datasteward.changes.contract_writing import WRITE_CONTRACT, read_document
 from datasteward.changes.file_effects import stage_export, stage_text
 from datasteward.changes.model import (
@@ -16,7 +17,6 @@ from datasteward.changes.model import (
     Fingerprint,
     ObjectPrint,
     Parameter,
-    SourceView,
     StatementWork,
     TableName,
 )
@@ -49,7 +49,6 @@ class Work:
 
     statements: tuple[StatementWork, ...] = ()
     parameters: tuple[Parameter, ...] = ()
-    sources: tuple[SourceView, ...] = ()
     record: UndoRecord | None = None
 
     @property
@@ -119,8 +118,8 @@ class Measured:
     result: Fingerprint | None
     """The exact state afterwards; None when whole rows were not read."""
     seconds: float
-    referring: Mapping[str, tuple[TableName, ...]]
-    """Tables that refer to others by a foreign key afterwards, by the name of the one referred to."""
+    referring: Mapping[tuple[str, str], tuple[Referring, ...]]
+    """Tables that refer to others by a foreign key afterwards, by schema and name of the one referred to."""
 
     @property
     def shown(self) -> tuple[TableChange, ...]:
@@ -197,11 +196,12 @@ def carry_out(
     )
 
 
-def _referring(shapes: Mapping[tuple[str, str], TableShape]) -> dict[str, tuple[TableName, ...]]:
-    found: dict[str, tuple[TableName, ...]] = {}
+def _referring(shapes: Mapping[tuple[str, str], TableShape]) -> dict[tuple[str, str], tuple[Referring, ...]]:
+    found: dict[tuple[str, str], tuple[Referring, ...]] = {}
     for shape in shapes.values():
-        for parent in shape.parents:
-            found[parent] = (*found.get(parent, ()), shape.table)
+        for key in shape.foreign_keys:
+            where = key.parent.schema_name, key.parent.name
+            found[where] = (*found.get(where, ()), Referring(table=shape.table, foreign_key=key))
     return found
 
 
@@ -216,7 +216,7 @@ def _require_unchanged(
     for left in record.result.objects:
         key: ObjectKey = (left.kind, left.schema_name, left.name)
         shape = shapes.get((left.schema_name, left.name)) if left.kind == "table" else None
-        prints.append(print_object(objects.get(key), key, session.before, session.catalog, shape))
+        prints.append(print_object(find_object(objects, left), key, session.before, session.catalog, shape))
     now = Fingerprint(
         engine=duckdb.__version__, objects=tuple(prints), files=print_files([f.path for f in record.files])
     )
@@ -225,7 +225,7 @@ def _require_unchanged(
 
 
 def _identity(found: CatalogObject | None) -> tuple[int, str] | None:
-    return None if found is None else (found.order if found.kind == "table" else 0, found.definition)
+    return None if found is None else (found.order if found.kind in {"table", "sequence"} else 0, found.definition)
 
 
 def _row_targets(work: Work, shapes: Mapping[tuple[str, str], TableShape]) -> list[tuple[str, str]]:
@@ -327,7 +327,7 @@ def _measure_tables(
     session: Session, work: Work, candidates: Sequence[Candidates], sides: _Sides
 ) -> tuple[TableChange, ...]:
     noted = {(c.shape.table.schema_name, c.shape.table.name): c for c in candidates}
-    rebuilt = [(k[1], k[2]) for k in sides.changed if k[0] == "table"]
+    rebuilt = [(k[1], k[2]) for k in sides.changed if k[0] == "table" and not (k[1:] in noted and _is_noted(sides, k))]
     measured = [
         _measure_table(session, work, where, None if where in rebuilt else noted[where], sides)
         for where in dict.fromkeys([*noted, *rebuilt])
@@ -373,7 +373,8 @@ def _measure_table(
         expected_print = result_print = print_object(new, key, session.work, session.catalog, after)
     else:
         diff = _compare(session, noted, before_print, matched, work)
-        expected_print, result_print = diff.expected_of(before_print), diff.result_of(before_print)
+        defined = before_print.model_copy(update={"definition": new.definition if new else before_print.definition})
+        expected_print, result_print = diff.expected_of(defined), diff.result_of(defined)
     return TableChange(
         table=TableName(schema_name=where[0], name=where[1]),
         before=before,
@@ -385,6 +386,12 @@ def _measure_table(
         is_replaced=old is not None and new is not None and old.order != new.order,
         matched=matched or 0,
     )
+
+
+def _is_noted(sides: _Sides, key: ObjectKey) -> bool:
+    """Whether nothing but comments changes in the definition, so that rows are compared as in any other table."""
+    before, after = sides.objects.get(key), sides.objects_after.get(key)
+    return before is not None and after is not None and before.is_same_but_for_notes(after)
 
 
 def _known_print(known: Fingerprint | None, where: tuple[str, str]) -> ObjectPrint | None:

@@ -10,7 +10,8 @@ from typing import Literal
 
 import duckdb
 
-from datasteward.changes.catalog import Catalog, ObjectKey, TableShape, read_catalog
+from datasteward.changes.catalog import Catalog, ObjectKey, TableShape
+from datasteward.changes.catalog_reading import read_catalog
 from datasteward.changes.digest import digest_of
 from datasteward.changes.model import Fingerprint, ObjectKind, ObjectPrint, TableName
 from datasteward.changes.names import hash_columns, pack_columns, qualify, quote_name, quote_text
@@ -121,7 +122,9 @@ class ImageKeeper:
             after_sql=found.after_sql if found else (),
             rows=name if shape is not None else None,
             stored=shape.stored if shape else (),
-            parents=shape.parents if shape else (),
+            foreign_keys=shape.foreign_keys if shape else (),
+            triggers=tuple(t.sql for t in found.triggers if t.sql) if found else (),
+            resume_sql=found.resume_sql if found else (),
         )
         made = print_object(found, key, self._cursor, self._database, shape) if found else absent(key)
         return image.model_dump_json(), made.model_dump_json()
@@ -184,7 +187,7 @@ class ImageKeeper:
             types=tuple(shape.types.values()),
             stored=shape.stored,
             set_columns=shape.stored,
-            parents=shape.parents,
+            foreign_keys=shape.foreign_keys,
             updated=0,
             removed=removed,
             added=added,
@@ -203,7 +206,6 @@ class ImageKeeper:
                 names=_STATE_COLUMNS,
                 stored=_STATE_COLUMNS,
                 set_columns=_STATE_COLUMNS,
-                parents=(),
                 updated=0,
                 removed=0,
                 added=added,
