@@ -20,9 +20,3 @@ def read_number(connection: "duckdb.DuckDBPyConnection", sql: str) -> int:
     row = read_row(connection, sql)
     assert row is not None and isinstance(row[0], int)
     return row[0]
-
-
-def read_text(connection: "duckdb.DuckDBPyConnection", sql: str, values: Sequence[object] | None = None) -> str | None:
-    """The one text that the query gives, or None when there is no row."""
-    row = read_row(connection, sql, values)
-    return None if row is None else str(row[0])

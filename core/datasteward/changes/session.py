@@ -54,7 +54,6 @@ class Session:
     before: duckdb.DuckDBPyConnection
     probe: duckdb.DuckDBPyConnection
     """Like `before`, with the user's names in scope, to evaluate the conditions of statements."""
-    has_record: bool
     stamp: str
     """The database file's stamp, taken once no other process could write it; `absent` when this session made it."""
 
@@ -127,7 +126,6 @@ def open_session(
             work=work,
             before=before,
             probe=probe,
-            has_record=record is not None,
             stamp=stamp,
         )
         for cursor in (probe, before, work):
