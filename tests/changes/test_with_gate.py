@@ -1,5 +1,7 @@
 """Changes as they really come: through the gate, with a writer in a process of its own."""
 
+import re
+
 import pytest
 from tests.support.changes_workspace import ChangesWorkspace
 
@@ -106,3 +108,51 @@ async def test_what_is_doubtful_about_an_imported_file_is_told_before_it_is_deci
     report = await service.propose("CREATE TABLE sales AS SELECT * FROM 'data/messy.csv'", requested_by="t")
     told = " ".join(n for n in report.preview.notes if n.startswith("data/messy.csv: "))
     assert "cp1252" in told and "quarantine" in told and "above the header" in told
+
+
+@pytest.mark.parametrize("name", ["_steward", "_STEWARD"])
+async def test_nothing_takes_the_name_of_the_receipts(workspace: ChangesWorkspace, name: str) -> None:
+    with pytest.raises(ToolError, match="receipts"):
+        await workspace.service(with_gate=True).propose(f"ALTER TABLE orders RENAME TO {name}", requested_by="t")
+
+
+async def test_later_statements_know_a_table_by_its_new_name(workspace: ChangesWorkspace) -> None:
+    service, before = workspace.service(with_gate=True), workspace.fingerprint()
+    sql = "ALTER TABLE orders RENAME TO tmp; ALTER TABLE tmp ADD COLUMN z INTEGER; CREATE TABLE orders AS FROM tmp"
+    report = await service.propose(sql, requested_by="t")
+    await apply(service, report)
+    await apply(service, await service.propose_undo(report.change, requested_by="t"))
+    assert workspace.fingerprint() == before
+    with pytest.raises(ToolError, match="no table orders"):
+        await service.propose("ALTER TABLE orders RENAME TO tmp; ALTER TABLE orders DROP status", requested_by="t")
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("UPDATE orders SET customer = system.main.random()", "random.*another value"),
+        ("CREATE TABLE made (a DOUBLE DEFAULT (system.main.random()))", "random.*another value"),
+        ("CREATE TABLE made (a TIMESTAMPTZ DEFAULT system.main.now())", "without its schema"),
+        ("INSERT INTO orders SELECT epoch(main.now())::INTEGER, 1, 1, 'x'", "without its schema"),
+        ("CREATE TABLE made AS SELECT * FROM orders USING SAMPLE 3 ROWS", "sample"),
+        ("DELETE FROM orders WHERE id IN (SELECT id FROM orders TABLESAMPLE 10%)", "sample"),
+        ("INSERT INTO orders SELECT id + 9000, 1, 1, 'x' FROM few", "sample"),
+        ("COPY (SELECT * FROM few) TO 'data/few.csv'", "sample"),
+    ],
+)
+async def test_what_gives_something_else_each_time_is_refused_however_it_is_written(
+    workspace: ChangesWorkspace, sql: str, words: str
+) -> None:
+    workspace.run("CREATE VIEW few AS SELECT * FROM orders TABLESAMPLE 10%")
+    with pytest.raises(ToolError) as refusal:
+        await workspace.service(with_gate=True).propose(sql, requested_by="t")
+    assert re.search(words, f"{refusal.value} {refusal.value.hint}", re.DOTALL)
+
+
+@pytest.mark.parametrize("word", ["current_date", "current_timestamp", "localtime", "today()", "now()"])
+async def test_every_time_function_is_said_to_give_the_moment_of_the_proposal(
+    workspace: ChangesWorkspace, word: str
+) -> None:
+    sql = f"UPDATE orders SET status = {word}::VARCHAR WHERE id = 1"
+    report = await workspace.service(with_gate=True).propose(sql, requested_by="t")
+    assert "moment of the proposal" in report.preview.notes[0]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datasteward.changes.model import Model, SourceView, StatementWork, TableName
 from datasteward.changes.names import LEDGER_SCHEMA
 from datasteward.engine.gate_facts import GateReport, NamedSource, StatementFacts
+from datasteward.engine.gate_functions import SAMPLE
 from datasteward.errors import ToolError
 
 
@@ -44,6 +45,7 @@ def work_of_report(report: GateReport) -> tuple[StatementWork, ...]:
                 position=facts.start,
             )
         _refuse_ledger(facts)
+        _refuse_sample(facts)
     return tuple(_work_of(facts) for facts in report.statements)
 
 
@@ -53,6 +55,16 @@ def _refuse_ledger(facts: StatementFacts) -> None:
             f"The schema {LEDGER_SCHEMA} holds the receipts of applied changes and is not for statements to change.",
             code="forbidden",
             hint="Use another schema.",
+            position=facts.start,
+        )
+
+
+def _refuse_sample(facts: StatementFacts) -> None:
+    if SAMPLE in facts.volatile:
+        raise ToolError(
+            "A sample holds other rows each time, so what is approved would not be what is applied.",
+            code="forbidden",
+            hint="Choose rows by a condition such as hash(id) % 10 = 0, or query the sample first and use its result.",
             position=facts.start,
         )
 

@@ -75,10 +75,13 @@ def refuse_volatile(body: Body) -> None:
     for statement in body.statements:
         names = [f for f in statement.volatile if f.lower() not in FROZEN_FUNCTIONS | SEQUENCE_FUNCTIONS]
         if names:
+            plain = names[0].rpartition(".")[2]
             raise ToolError(
                 f"{names[0]}() gives another value each time, so what is approved would not be what is applied.",
                 code="forbidden",
-                hint="Store its values in a table or file first, or write them as constants.",
+                hint=f"Write it without its schema: {plain}(), which gives the moment of the proposal."
+                if plain in FROZEN_FUNCTIONS
+                else "Store its values in a table or file first, or write them as constants.",
             )
 
 

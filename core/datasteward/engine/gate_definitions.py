@@ -222,7 +222,11 @@ def judge_alter(reader: TokenReader, walk: TreeWalk) -> str:
     if kind != "sequence" and not may_be_missing and walk.catalog.find(schema, name) is None:
         raise Refused(f"There is no {kind} {name} to alter.", code="not_found")
     walk.found.writes[WriteTarget(kind=_DROPPABLE[kind], schema=schema, name=name, action="alter")] = None
-    sweep(reader.rest(), walk)
+    rest = reader.rest()
+    if len(rest) == 3 and [t.word for t in rest[:2]] == ["rename", "to"]:
+        new = WriteTarget(kind=_DROPPABLE[kind], schema=schema, name=rest[2].name, action="rename")
+        walk.found.writes[new] = None
+    sweep(rest, walk)
     return f"alter_{kind}"
 
 
@@ -255,7 +259,7 @@ def sweep(tokens: Sequence[Token], walk: TreeWalk) -> None:
                 position=token.start,
             )
         if token.type in {"operator"} and walk.catalog.macros(token.text):
-            walk.judge_call(token.text, token.start)
+            walk.judge_call((token.text,), token.start)
         if token.type not in {"identifier", "keyword"}:
             continue
         follows = tokens[index + 1].text if index + 1 < len(tokens) else ""
@@ -263,9 +267,17 @@ def sweep(tokens: Sequence[Token], walk: TreeWalk) -> None:
         if follows == "(" and before not in {"references", "constraint"}:
             is_syntax = not is_qualified and (word in _NOT_CALLS or word in _TYPE_WORDS)
             if not is_syntax and not _is_referenced_table(tokens, index):
-                walk.judge_call(token.name, token.start)
+                walk.judge_call(_path_to(tokens, index), token.start)
         elif walk.stability.get(word, "CONSISTENT") != "CONSISTENT":
             walk.found.volatile.add(word)
+
+
+def _path_to(tokens: Sequence[Token], index: int) -> tuple[str, ...]:
+    """The name at `index` with the names and dots before it."""
+    at = index
+    while at >= 2 and tokens[at - 1].text == ".":
+        at -= 2
+    return tuple(t.name for t in tokens[at : index + 1 : 2])
 
 
 def _is_referenced_table(tokens: Sequence[Token], index: int) -> bool:

@@ -88,7 +88,7 @@ class WriteTarget:
     schema: str
     name: str
     action: str
-    """insert, update, delete, merge, create, replace, drop, alter, comment, advance."""
+    """insert, update, delete, merge, create, replace, drop, alter, rename (the new name), comment, advance."""
 
     @property
     def parts(self) -> tuple[str, str]:

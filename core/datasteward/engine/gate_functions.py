@@ -94,6 +94,12 @@ OPERATORS = words(
     """
 )
 
+TIME_WORDS = words("current_date current_time current_timestamp localtime localtimestamp")
+"""Functions that are called without parentheses too, so that they look like columns."""
+
+SAMPLE = "tablesample"
+"""How a sample of rows is told among what gives something else each time."""
+
 SEQUENCE_WRITERS = frozenset({"nextval", "setval"})
 """They look like reads and change a sequence."""
 

@@ -10,7 +10,7 @@ _MAKES = frozenset({"create", "replace"})
 
 
 class GrowingCatalog:
-    """A catalog to which tables and schemas are added as statements make them; views and macros are not.
+    """A catalog to which tables and schemas are added as statements make or rename them; new views and macros are not.
 
     What is dropped is gone: a name that looks like a path would mean the file from then on.
     """
@@ -25,8 +25,12 @@ class GrowingCatalog:
         self._gone_schemas: set[str] = set()
 
     def add(self, writes: Iterable[WriteTarget]) -> None:
-        """Note what a statement that passed makes and drops."""
-        for target in writes:
+        """Note what a statement that passed makes, renames and drops."""
+        targets = list(writes)
+        if any(t.action == "rename" for t in targets):
+            self._rename(targets)
+            return
+        for target in targets:
             schema, name = target.schema.casefold(), target.name.casefold()
             if target.kind == "schema" and target.action in _MAKES:
                 self._schemas.add(name)
@@ -41,6 +45,19 @@ class GrowingCatalog:
                 self._tables.pop((schema, name), None)
             elif target.action in _MAKES and target.kind == "table":
                 self.add_table(target.schema, target.name)
+
+    def _rename(self, targets: Sequence[WriteTarget]) -> None:
+        """Note what `ALTER … RENAME TO` does: its targets are the object as it was called and as it will be."""
+        old = next((t for t in targets if t.action == "alter"), None)
+        new = next(t for t in targets if t.action == "rename")
+        stored = self.find(old.schema, old.name) if old else None
+        if old is None or stored is None:
+            return
+        earlier, later = ((t.schema.casefold(), t.name.casefold()) for t in (old, new))
+        self._tables.pop(earlier, None)
+        self._gone.add(earlier)
+        self._gone.discard(later)
+        self._tables[later] = StoredObject(schema=stored.schema, name=new.name, kind=stored.kind, sql=stored.sql)
 
     def add_table(self, schema: str, name: str) -> None:
         """A table that will be there, and its schema with it."""
@@ -77,5 +94,5 @@ class GrowingCatalog:
 
     def names(self) -> Sequence[CatalogName]:
         """Stored objects and the tables that are made."""
-        made = [CatalogName(parts=(o.schema, o.name), kind="table") for o in self._tables.values()]
+        made = [CatalogName(parts=(o.schema, o.name), kind=o.kind) for o in self._tables.values()]
         return [*self._inner.names(), *made]

@@ -100,6 +100,8 @@ class TreeWalk:
                 self._push(child, step)
             return
         kind = part.get("type")
+        if isinstance(part.get("sample"), dict):
+            self.found.volatile.add(lists.SAMPLE)
         if not isinstance(kind, str):
             self._push_children(part, step)
         elif kind in READ_NODES or kind in WRITE_NODES or kind == "COPY_QUERY_NODE":
@@ -115,6 +117,8 @@ class TreeWalk:
         elif kind in KNOWN_TYPES or part.get("class") == "TYPE":
             if kind == "VALUE_PARAMETER":
                 self.found.parameters.add(str(part.get("identifier", "")))
+            elif kind == "COLUMN_REF":
+                self._note_time_word(part)
             self._push_children(part, step)
         elif kind in _FIXED_WORDS and "class" not in part:
             self._push_children(part, step)
@@ -124,6 +128,12 @@ class TreeWalk:
                 hint="Write it with plain SELECT, JOIN and functions.",
                 position=_place(part, step),
             )
+
+    def _note_time_word(self, node: Tree) -> None:
+        """A name that may be a column or a time function; taken for the function, which does no harm."""
+        names = [str(n).casefold() for n in node.get("column_names") or ()]
+        if len(names) == 1 and names[0] in lists.TIME_WORDS:
+            self.found.volatile.add(names[0])
 
     def _push_children(self, part: Tree, step: _Step, *, skip: frozenset[str] = frozenset()) -> None:
         for key, value in reversed(part.items()):
@@ -343,7 +353,7 @@ class TreeWalk:
         for macro in macros:
             self._open_macro(macro, arguments_of(node), step, place)
         if not macros or folded in self.stability:
-            self.judge_builtin(folded, place)
+            self.judge_builtin(folded, place, path)
             self._judge_implied(folded, step, place)
 
     def _judge_implied(self, name: str, step: _Step, place: int | None) -> None:
@@ -355,9 +365,9 @@ class TreeWalk:
             if stored is not None and stored.kind == "view":
                 self._use_stored(stored, step, place)
 
-    def judge_call(self, name: str, place: int | None) -> None:
-        """Judge a call of the scalar function `name` whose arguments are not known as a tree."""
-        self._judge_scalar(name, (name,), {}, _Step(None, frozenset(), {}, 0, "main", place), place)
+    def judge_call(self, path: tuple[str, ...], place: int | None) -> None:
+        """Judge a call of the scalar function at `path` whose arguments are not known as a tree."""
+        self._judge_scalar(path[-1], path, {}, _Step(None, frozenset(), {}, 0, "main", place), place)
         self.walk([])
 
     def judge_planted(self, name: str) -> None:
@@ -366,14 +376,17 @@ class TreeWalk:
             self._open_macro(macro, [], _Step(None, frozenset(), {}, 0, "main"), None)
         self.walk([])
 
-    def judge_builtin(self, folded: str, place: int | None) -> None:
-        """Raise `Refused` unless the built-in scalar function may be called; notes what is not stable."""
+    def judge_builtin(self, folded: str, place: int | None, path: tuple[str, ...] = ()) -> None:
+        """Raise `Refused` unless the built-in scalar function may be called; notes what is not stable.
+
+        One with its schema is noted with it, because only the plain name can be given another meaning.
+        """
         if folded in lists.SEQUENCE_WRITERS:
             self.found.ask(Refused(f"{folded}() moves a sequence, which is a change.", position=place))
         elif folded not in lists.SCALAR_FUNCTIONS and folded not in lists.OPERATORS:
             raise self._function_refused(folded, place)
         if self.stability.get(folded, "CONSISTENT") != "CONSISTENT":
-            self.found.volatile.add(folded)
+            self.found.volatile.add(".".join(path).casefold() if len(path) > 1 else folded)
 
     def _function_refused(self, folded: str, place: int | None) -> Refused:
         if folded in self.stability:
