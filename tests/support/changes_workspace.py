@@ -79,6 +79,8 @@ class PlainInspector:
             reads=(name_of(match[1]),) if match[1] else tuple(map(name_of, re.findall(rf"from\s+{TABLE}", sql))),
             target_file=str(self.root / target[1]),
             target_text=target[1],
+            target_start=target.start(1) - 1,
+            target_end=target.end(1) + 1,
             volatile=volatile,
         )
 

@@ -1,7 +1,7 @@
 """Files that a change writes: staged in private first, published by rename, with what they replace kept."""
 
+import json
 import os
-import re
 import shutil
 from pathlib import Path
 
@@ -9,11 +9,11 @@ import duckdb
 
 from datasteward.changes.digest import file_sha256
 from datasteward.changes.model import FileEffect, StatementWork
-from datasteward.changes.names import quote_text
 from datasteward.changes.rows import read_row
+from datasteward.engine.copy_targets import CopyTarget, copy_info, differ_by_target_alone, parse_copy, put_target
+from datasteward.engine.gate_facts import Refused
+from datasteward.engine.gate_parser import Tree
 from datasteward.errors import ToolError
-
-_TO = re.compile(r"\bTO\s*\Z", re.IGNORECASE)
 
 
 def stage_export(
@@ -39,13 +39,21 @@ def stage_export(
         )
     staged = staging / f"{number}_{target.name}"
     staged.unlink(missing_ok=True)
-    sql = redirect(statement.sql, statement.target_text, str(staged))
+    sql = redirect(connection, statement, staged)
+    found = _look_at(target)
     try:
         row = read_row(connection, sql, values)
     except duckdb.Error as error:
         staged.unlink(missing_ok=True)
         text = str(error).replace(str(staged), str(target))
         raise ToolError(text, code="runtime", hint="No file was written.") from error
+    finally:
+        if _look_at(target) != found:
+            raise ToolError(
+                f"{target} was written while this change was only being measured.",
+                code="conflict",
+                hint="If no other program wrote it, tell whoever keeps this workspace: a preview must write no file.",
+            )
     if not staged.is_file():
         raise ToolError(
             "This COPY does not write one single file.",
@@ -53,6 +61,15 @@ def stage_export(
             hint="Leave out PARTITION_BY, PER_THREAD_OUTPUT and FILE_SIZE_BYTES; no file was written.",
         )
     return _effect(target, staged, rows=int(row[0]) if row and isinstance(row[0], int) else None)
+
+
+def _look_at(path: Path) -> tuple[int, ...] | None:
+    """What tells whether a file was written: place, size and times; None when there is none."""
+    try:
+        facts = path.lstat()
+    except OSError:
+        return None
+    return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
 def stage_text(text: str, statement: StatementWork, staging: Path, number: int) -> FileEffect:
@@ -76,17 +93,55 @@ def _effect(target: Path, staged: Path, rows: int | None) -> FileEffect:
     )
 
 
-def redirect(sql: str, written: str, staged: str) -> str:
-    """The statement with its target path replaced; raises `ToolError` when the path does not stand there once."""
-    literal = quote_text(written)
-    places = [m.start() for m in re.finditer(re.escape(literal), sql) if _TO.search(sql[: m.start()])]
-    if len(places) != 1:
+def redirect(connection: duckdb.DuckDBPyConnection, statement: StatementWork, staged: Path) -> str:
+    """The statement with `staged` in its target's place; raises `ToolError` unless nothing else of it changes by that.
+
+    The place is the one that the gate found; DuckDB's own parser says whether it was the right one.
+    """
+    if statement.target_start is None or statement.target_end is None:
         raise ToolError(
-            "The target of this COPY could not be found in its text.",
-            code="forbidden",
-            hint="Write it plainly: COPY (SELECT …) TO 'folder/file.parquet' (FORMAT parquet).",
+            "This COPY was proposed to an earlier version of datasteward, which did not note where its target stands.",
+            code="conflict",
+            hint="Propose it again; no file was written.",
         )
-    return sql[: places[0]] + quote_text(staged) + sql[places[0] + len(literal) :]
+    place = CopyTarget(start=statement.target_start, end=statement.target_end)
+    sql = put_target(statement.sql, place, str(staged))
+    parser = connection.cursor()
+    try:
+        tree = parse_copy(lambda text: _tree(parser, text), statement.sql)
+        other = parse_copy(lambda text: _tree(parser, text), sql)
+        is_sound = copy_info(tree).get("file_path") == statement.target_text and differ_by_target_alone(
+            tree, other, str(staged)
+        )
+    except (Refused, duckdb.Error) as error:
+        raise _target_not_found() from error
+    finally:
+        parser.close()
+    if not is_sound:
+        raise _target_not_found()
+    return sql
+
+
+def _tree(parser: duckdb.DuckDBPyConnection, sql: str) -> Tree:
+    """As the gate reads it: the query node of one SELECT."""
+    row = read_row(
+        parser,
+        "SELECT system.main.json_serialize_sql(?, skip_null := true, skip_empty := true, skip_default := true)",
+        [sql],
+    )
+    document = json.loads(str(row[0])) if row else {"error": True}
+    if document.get("error") or len(document.get("statements", ())) != 1:
+        raise Refused("DuckDB gives no syntax tree for this COPY.")
+    node: Tree = document["statements"][0]["node"]
+    return node
+
+
+def _target_not_found() -> ToolError:
+    return ToolError(
+        "The target of this COPY could not be found in its text.",
+        code="forbidden",
+        hint="Write it plainly: COPY (SELECT …) TO 'folder/file.parquet' (FORMAT parquet).",
+    )
 
 
 def keep_replaced(effect: FileEffect, keep: Path) -> Path | None:

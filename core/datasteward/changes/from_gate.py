@@ -94,5 +94,8 @@ def _work_of(facts: StatementFacts) -> StatementWork:
         ),
         target_file=str(targets[0].paths[0]) if targets and len(targets[0].paths) == 1 else None,
         target_text=targets[0].text if targets else None,
+        target_start=targets[0].start if targets else None,
+        target_end=targets[0].end if targets else None,
+        returns_rows=facts.has_returning,
         volatile=facts.volatile,
     )

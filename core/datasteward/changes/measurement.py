@@ -1,5 +1,6 @@
 """Measuring a change: carry it out, describe the effect, roll it back."""
 
+import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -39,10 +40,8 @@ def session_settings(place: WriterPlace, frozen_at: str) -> SessionSettings:
 
 
 def staging_folder(place: WriterPlace, name: str) -> Path:
-    """The private folder where one proposal's exports are staged; made when missing."""
-    folder = Path(place.state_folder) / "staging" / name
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    """The private folder where one proposal's exports are staged; only a proposal that has some has one."""
+    return Path(place.state_folder) / "staging" / name
 
 
 def load_work(body: Body) -> Work:
@@ -86,12 +85,26 @@ def refuse_volatile(body: Body) -> None:
 
 
 def measure(job: PreviewJob) -> Measurement:
-    """Carry the change out, describe it, and roll it back; raises `ToolError` when a statement fails."""
+    """Carry the change out, describe it, and roll it back; raises `ToolError` when a statement fails.
+
+    What is staged stays, unless it fails.
+    """
+    staging = staging_folder(job.place, job.staging_name)
+    try:
+        return _measure(job, staging)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def _measure(job: PreviewJob, staging: Path) -> Measurement:
     settings = session_settings(job.place, job.body.frozen_at)
     work = load_work(job.body)
     record = Path(job.body.record_path) if job.body.record_path else None
-    staging = staging_folder(job.place, job.staging_name)
-    with open_session(settings, images=None, record=record, sources=job.body.sources) as session:
+    if work.stages_files:
+        staging.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.temp_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open_session(settings, images=None, record=record, sources=job.body.sources, staging=staging) as session:
         checks = run_checks(session, job.checks)
         is_known = session.stamp == job.known_stamp
         known = Fingerprint(engine=duckdb.__version__, objects=job.known) if is_known else None

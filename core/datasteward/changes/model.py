@@ -57,7 +57,12 @@ class StatementWork(Model):
     read_files: tuple[str, ...] = ()
     target_file: str | None = None
     target_text: str | None = None
-    """The path as the statement spells it, for `COPY … TO`."""
+    """The path as the statement gives it, for `COPY … TO`."""
+    target_start: int | None = None
+    target_end: int | None = None
+    """Where the string that spells it stands in `sql`, in characters, quotes included."""
+    returns_rows: bool = False
+    """Whether it has RETURNING, so that what comes back are rows and not their count."""
     volatile: tuple[str, ...] = ()
 
 

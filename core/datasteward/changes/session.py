@@ -3,12 +3,13 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
+from datasteward.changes.confinement import confine_writes
 from datasteward.changes.model import SourceView
 from datasteward.changes.names import quote_name, quote_text
 from datasteward.changes.stamps import ABSENT, stamp_database
@@ -70,7 +71,8 @@ def make_ready() -> None:
 
 
 def _start_instance() -> duckdb.DuckDBPyConnection:
-    root = duckdb.connect(":memory:")
+    """An instance without threads of its own: those come once it is clear what they may write."""
+    root = duckdb.connect(":memory:", config={"threads": 1, "async_threads": 0})
     _freeze_time(root)
     root.execute("; ".join(_SETTINGS))
     for scratch in (SCRATCH, SCRATCH_FULL):
@@ -104,8 +106,11 @@ def open_session(
     record: Path | None = None,
     sources: Sequence[SourceView] = (),
     create: bool = False,
+    staging: Path | None = None,
 ) -> Iterator[Session]:
     """A session on the database; without `create` a missing file is stood in for by an empty database in memory.
+
+    With `staging` nothing will be committed, and the writer's own process can write only there and what it needs.
 
     With `create` a missing file is made, and removed again if nothing was committed to it. `images` is the DuckDB file
     for before-images, when an undo record will be written; `record` is attached to be read.
@@ -116,6 +121,8 @@ def open_session(
     try:
         stamp = _attach(root, settings, images, record, create)
         path = _make_sources(root, settings.catalog, sources)
+        if staging is not None:
+            confine_writes([settings.database, settings.temp_folder, staging])
         _lock(root, settings)
         work, before, probe = root.cursor(), root.cursor(), root.cursor()
         instant = f"CAST({quote_text(settings.frozen_at)} AS TIMESTAMPTZ)"
@@ -145,6 +152,9 @@ def _attach(
     source = quote_text(str(settings.database)) if exists or create else "':memory:'"
     option = f" (STORAGE_VERSION {quote_text(STORAGE_VERSION)})" if create and not exists else ""
     _attach_patiently(root, f"ATTACH {source} AS {name}{option}", settings)
+    if Path(f"{settings.database}.wal").exists():
+        with suppress(duckdb.Error):
+            root.execute(f"CHECKPOINT {name}")
     if images is not None:
         root.execute(f"ATTACH {quote_text(str(images))} AS {IMAGES}")
     if record is not None:
@@ -194,6 +204,7 @@ def _lock(root: duckdb.DuckDBPyConnection, settings: SessionSettings) -> None:
     settings_of_job = (
         f"SET memory_limit = '{settings.memory_bytes // 1024} KiB'",
         f"SET threads = {settings.threads}" if settings.threads else "RESET threads",
+        "RESET async_threads",
         f"SET temp_directory = {quote_text(str(settings.temp_folder))}",
         f"SET allowed_directories = [{folders}]",
         "SET enable_external_access = false",

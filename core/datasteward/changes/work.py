@@ -59,6 +59,13 @@ class Work:
         return any(s.kind not in ROW_KINDS | FILE_KINDS for s in self.statements)
 
     @property
+    def stages_files(self) -> bool:
+        """Whether files are written."""
+        return (
+            bool(self.record.files) if self.record is not None else any(s.kind in FILE_KINDS for s in self.statements)
+        )
+
+    @property
     def row_targets(self) -> tuple[TableName, ...]:
         """Tables whose rows the statements change."""
         if self.record is not None:

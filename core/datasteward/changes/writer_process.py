@@ -14,6 +14,7 @@ def main() -> None:
     """Run the job and write its outcome; whatever else is printed goes to standard error."""
     wire = os.dup(1)
     os.dup2(2, 1)
+    from datasteward.changes.confinement import allow_confinement
     from datasteward.changes.execute import run
     from datasteward.changes.jobs import JOB
     from datasteward.changes.session import make_ready
@@ -23,6 +24,7 @@ def main() -> None:
     job = sys.stdin.read()
     if not job:
         return
+    allow_confinement()
     os.chdir(JOB.validate_json(job).place.workspace_root)
     outcome = run(job).encode()
     with os.fdopen(wire, "wb") as stream:

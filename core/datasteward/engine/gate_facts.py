@@ -69,7 +69,8 @@ class FileOption:
 class FileUse:
     """A file that a statement reads or writes: `text` as spelt, `paths` absolute (a pattern may stand for many).
 
-    `call_paths` are all that the same call reads, when it names several files or patterns.
+    `call_paths` are all that the same call reads, when it names several files or patterns. `start` and `end` are where
+    the path that is written stands in the statement's text, in characters, quotes included.
     """
 
     text: str
@@ -78,6 +79,8 @@ class FileUse:
     access: Literal["read", "write"] = "read"
     options: tuple[FileOption, ...] = ()
     call_paths: tuple[Path, ...] = ()
+    start: int | None = None
+    end: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

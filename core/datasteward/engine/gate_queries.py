@@ -2,6 +2,14 @@
 
 from dataclasses import dataclass
 
+from datasteward.engine.copy_targets import (
+    COPY_HEAD,
+    copy_info,
+    differ_by_target_alone,
+    find_copy_target,
+    parse_copy,
+    put_target,
+)
 from datasteward.engine.gate_arguments import constant_texts
 from datasteward.engine.gate_facts import FileOption, FileUse, Refused
 from datasteward.engine.gate_functions import words
@@ -133,10 +141,9 @@ def judge_change(text: str, walk: TreeWalk) -> Tree:
 
 def judge_copy_to(text: str, walk: TreeWalk) -> None:
     """Judge a COPY … TO and note the file it writes."""
-    head = "WITH __copy AS ("
     try:
-        tree = walk.parser.tree(f"{head}{trim_statement(text)}\n) SELECT 1")
-        info = tree["cte_map"]["map"][0]["value"]["query_node"]["info"]
+        tree = parse_copy(walk.parser.tree, text)
+        info = copy_info(tree)
         if info.get("is_from") or info.get("file_path_expression") is not None or not info.get("file_path"):
             raise Refused("COPY … TO takes one file path as constant text here.")
         if info.get("select_statement"):
@@ -147,9 +154,22 @@ def judge_copy_to(text: str, walk: TreeWalk) -> None:
         options = _copy_options(info)
         target = walk.files.check_write(str(info["file_path"]))
     except Refused as refused:
-        raise shift(refused, -len(head)) from None
-    use = FileUse(text=str(info["file_path"]), paths=(target,), function="copy", access="write", options=options)
-    walk.found.files[use] = None
+        raise shift(refused, -len(COPY_HEAD)) from None
+    place = find_copy_target(text)
+    other = f"other_{target.name}"
+    if not differ_by_target_alone(tree, parse_copy(walk.parser.tree, put_target(text, place, other)), other):
+        raise Refused("The file that this COPY writes could not be found in its text.", position=0)
+    walk.found.files[
+        FileUse(
+            text=str(info["file_path"]),
+            paths=(target,),
+            function="copy",
+            access="write",
+            options=options,
+            start=place.start,
+            end=place.end,
+        )
+    ] = None
 
 
 def _copy_options(info: Tree) -> tuple[FileOption, ...]:
