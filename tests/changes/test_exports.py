@@ -139,3 +139,19 @@ async def test_a_database_left_with_a_log_by_a_killed_program_is_previewed_and_c
     report = await service.propose("DELETE FROM orders WHERE id > 100", requested_by="t")
     assert report.preview.tables[0].deleted == 400
     assert (await apply(service, report)).status == "applied"
+
+
+@pytest.mark.parametrize(
+    "second", ["data/y.csv", "data/./y.csv", "data//y.csv", "{root}/data/y.csv", "data/link/y.csv"]
+)
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_one_change_writes_a_file_once(workspace: ChangesWorkspace, second: str, is_there: bool) -> None:
+    (workspace.root / "data" / "link").symlink_to(workspace.root / "data")
+    if is_there:
+        (workspace.root / "data" / "y.csv").write_text("a\n1\n")
+    again = second.format(root=workspace.root)
+    with pytest.raises(ToolError, match="write the same file") as fault:
+        await workspace.service(with_gate=True).propose(
+            f"COPY orders TO 'data/y.csv'; COPY (SELECT 1 AS a) TO '{again}'", requested_by="t"
+        )
+    assert fault.value.code == "invalid_arguments"

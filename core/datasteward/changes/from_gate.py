@@ -1,6 +1,7 @@
 """The gate's report as work: which statements change something, and what of."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from datasteward.changes.model import Model, SourceView, StatementWork, TableName
 from datasteward.changes.names import LEDGER_SCHEMA
@@ -46,6 +47,7 @@ def work_of_report(report: GateReport) -> tuple[StatementWork, ...]:
             )
         _refuse_ledger(facts)
         _refuse_sample(facts)
+    _refuse_second_target(report)
     return tuple(_work_of(facts) for facts in report.statements)
 
 
@@ -67,6 +69,22 @@ def _refuse_sample(facts: StatementFacts) -> None:
             hint="Choose rows by a condition such as hash(id) % 10 = 0, or query the sample first and use its result.",
             position=facts.start,
         )
+
+
+def _refuse_second_target(report: GateReport) -> None:
+    """Refuse to write one file twice: only the last would stay, and none could be taken back."""
+    seen: set[Path] = set()
+    for facts in report.statements:
+        for use in facts.files:
+            if use.access == "write" and not seen.isdisjoint(use.paths):
+                raise ToolError(
+                    f"Two statements of this change write the same file, '{use.text}', and only the last would stay.",
+                    code="invalid_arguments",
+                    hint="Write each file once: join the queries with UNION ALL, or give the files names of their own.",
+                    position=facts.start,
+                )
+            if use.access == "write":
+                seen.update(use.paths)
 
 
 def _work_of(facts: StatementFacts) -> StatementWork:
