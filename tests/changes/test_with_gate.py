@@ -156,3 +156,20 @@ async def test_every_time_function_is_said_to_give_the_moment_of_the_proposal(
     sql = f"UPDATE orders SET status = {word}::VARCHAR WHERE id = 1"
     report = await workspace.service(with_gate=True).propose(sql, requested_by="t")
     assert "moment of the proposal" in report.preview.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("sql", "matched"),
+    [
+        ("UPDATE orders SET amount = 500 WHERE id = 7 RETURNING amount::INTEGER", 1),
+        ("INSERT INTO orders VALUES (9001, 1, 2.5, 'new') RETURNING id AS \"Count\"", 1),
+        ("DELETE FROM orders WHERE id < 10 RETURNING id", 10),
+        ("DELETE FROM orders WHERE id < 0 RETURNING id", 0),
+        ("UPDATE orders SET amount = 500 WHERE id < 10", 10),
+    ],
+)
+async def test_rows_that_a_statement_returns_are_counted_and_not_read_as_a_count(
+    workspace: ChangesWorkspace, sql: str, matched: int
+) -> None:
+    report = await workspace.service(with_gate=True).propose(sql, requested_by="t")
+    assert [t.matched for t in report.preview.tables] == [matched]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import duckdb
 
-from datasteward.changes.model import Parameter
+from datasteward.changes.model import Parameter, StatementWork
 from datasteward.changes.session import VOLATILE_DEFAULT
 from datasteward.engine.duckdb_errors import drop_advice
 from datasteward.errors import ToolError
@@ -20,14 +20,16 @@ def bind(parameters: Sequence[Parameter]) -> list[object] | dict[str, object] | 
 
 
 def run_statement(
-    connection: duckdb.DuckDBPyConnection, sql: str, values: list[object] | dict[str, object] | None
+    connection: duckdb.DuckDBPyConnection,
+    statement: StatementWork,
+    values: list[object] | dict[str, object] | None,
 ) -> int:
-    """Run it and return the row count that DuckDB reports, 0 when it reports none; raises `ToolError`."""
+    """Run it and return how many rows DuckDB reports or returns, 0 when it tells neither; raises `ToolError`."""
     try:
-        rows = connection.execute(sql, values).fetchall()
+        rows = connection.execute(statement.sql, values).fetchall()
     except duckdb.Error as error:
         raise explain(error) from error
-    is_count = len(rows) == 1 and len(rows[0]) == 1 and isinstance(rows[0][0], int)
+    is_count = not statement.returns_rows and len(rows) == 1 and len(rows[0]) == 1 and isinstance(rows[0][0], int)
     return int(rows[0][0]) if is_count else len(rows)
 
 

@@ -300,7 +300,7 @@ def _run(
             if prepared is None:
                 files.append(_stage(session, statement, values, staging, number))
             continue
-        count = run_statement(session.work, statement.sql, values)
+        count = run_statement(session.work, statement, values)
         for table in statement.writes:
             where = (table.schema_name.lower(), table.name.lower())
             matched[where] = matched.get(where, 0) + count
