@@ -218,7 +218,7 @@ async def test_a_view_on_a_changed_table_stays_and_follows(rich: ChangesWorkspac
         ("INSERT INTO nowhere VALUES (1)", "nowhere"),
         ("UPDATE keyed SET nothing = 1", "nothing"),
         ("COPY keyed TO 'missing/out.csv'", "folder does not exist"),
-        ("COPY keyed TO 'data/parts' (PARTITION_BY (v))", "one single file"),
+        ("COPY keyed TO 'data/parts.csv' (PARTITION_BY (v))", "one single file"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_and_nothing_is_recorded(

@@ -1,12 +1,12 @@
 """Files that changes write: none before it is approved, each in the place that was approved, all taken back."""
 
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.changes_workspace import ChangesWorkspace, ProcessWriter
+from tests.support.changes_workspace import ChangesWorkspace, InProcessWriter, ProcessWriter
 
 from datasteward.changes.file_effects import redirect, stage_export
 from datasteward.changes.model import StatementWork
@@ -78,6 +78,7 @@ def test_a_target_is_replaced_only_where_the_parser_agrees(tmp_path: Path) -> No
 
 _ESCAPE = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 import duckdb
 from datasteward.changes.confinement import allow_confinement
@@ -113,7 +114,7 @@ def test_the_writer_of_a_preview_cannot_write_into_data_folders_at_all(workspace
         check=False,
     )
     assert (done.stdout, done.stderr) == ("done\n", "")
-    assert os.listdir(workspace.root / "data") == ["kept.csv"]
+    assert [p.name for p in (workspace.root / "data").iterdir()] == ["kept.csv"]
     assert (workspace.root / "data" / "kept.csv").read_text() == "precious\n"
 
 
@@ -155,3 +156,107 @@ async def test_one_change_writes_a_file_once(workspace: ChangesWorkspace, second
             f"COPY orders TO 'data/y.csv'; COPY (SELECT 1 AS a) TO '{again}'", requested_by="t"
         )
     assert fault.value.code == "invalid_arguments"
+
+
+BOTH = "INSERT INTO orders VALUES (7000, 1, 2.5, 'new'); COPY orders TO 'data/out/x.csv'"
+
+
+class Swapped:
+    """A writer that does something to the files when the change is committed and before its files are published."""
+
+    def __init__(self, act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.act = act
+        self.inner = InProcessWriter()
+        monkeypatch.setattr("datasteward.changes.apply.crash_point", self.reach)
+
+    def reach(self, point: str) -> None:
+        if point == "apply.before_publish":
+            self.act()
+
+    async def run(self, job_json: str, *, timeout_seconds: float) -> str:
+        return await self.inner.run(job_json, timeout_seconds=timeout_seconds)
+
+
+def is_inserted(workspace: ChangesWorkspace) -> bool:
+    return workspace.run("SELECT count(*) FROM orders WHERE id = 7000") == [(1,)]
+
+
+@pytest.mark.parametrize("kind", ["file", "gone", "link", "target_is_folder"])
+async def test_a_place_that_cannot_be_written_is_found_before_anything_is_committed(
+    workspace: ChangesWorkspace, tmp_path_factory: pytest.TempPathFactory, kind: str
+) -> None:
+    out, outside = workspace.root / "data" / "out", tmp_path_factory.mktemp("outside")
+    out.mkdir()
+    service = workspace.service()
+    report = await service.propose(BOTH, requested_by="t")
+    spoil(out, outside, kind)
+    if kind == "gone":
+        (workspace.root / "data").rename(workspace.root / "elsewhere")
+    with pytest.raises(ToolError) as fault:
+        await apply(service, report)
+    assert "data" in fault.value.message and "hange" in str(fault.value.hint)
+    assert not is_inserted(workspace)
+    assert not list(outside.iterdir())
+    assert (await service.status(report.change)).status == "approved"
+    if kind == "gone":
+        (workspace.root / "elsewhere").rename(workspace.root / "data")
+    mend(out)
+    assert (await service.apply(report.change)).status == "applied"
+    assert is_inserted(workspace) and (out / "x.csv").is_file()
+
+
+@pytest.mark.parametrize("sql", [BOTH, BOTH.partition("; ")[2]], ids=["both", "file"])
+@pytest.mark.parametrize("kind", ["file", "link", "target_is_folder"])
+@pytest.mark.parametrize("ask", ["apply", "status"])
+async def test_a_file_that_cannot_be_published_after_the_commit_is_told_and_published_when_asked_again(
+    workspace: ChangesWorkspace,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    sql: str,
+    kind: str,
+    ask: str,
+) -> None:
+    out, outside = workspace.root / "data" / "out", tmp_path_factory.mktemp("outside")
+    out.mkdir()
+    writer = Swapped(lambda: spoil(out, outside, kind), monkeypatch)
+    service = workspace.service(writer=writer)
+    report = await service.propose(sql, requested_by="t")
+    with pytest.raises(ToolError, match=r"is committed, but data/out/x.csv is not written yet") as fault:
+        await apply(service, report)
+    assert "ask for the change's state again" in str(fault.value.hint)
+    still = await service.status(report.change, wait_seconds=1)
+    assert still.status == "unknown" and "is committed" in still.message
+    assert is_inserted(workspace) == (sql == BOTH)
+    assert not list(outside.iterdir())
+    mend(out)
+    if ask == "apply":
+        done = await service.apply(report.change)
+    else:
+        done = await service.status(report.change, wait_seconds=10)
+    assert (done.status, done.message) == ("applied", "")
+    assert (out / "x.csv").is_file()
+    undo = await service.propose_undo(report.change, requested_by="t")
+    monkeypatch.undo()
+    assert (await apply(service, undo)).status == "applied"
+    assert not is_inserted(workspace) and not (out / "x.csv").exists()
+
+
+def spoil(out: Path, outside: Path, kind: str) -> None:
+    """Put something else in the folder's place, or in the file's."""
+    if kind == "target_is_folder":
+        (out / "x.csv").mkdir()
+        return
+    out.rmdir()
+    if kind == "file":
+        out.write_text("in the way")
+    elif kind == "link":
+        out.symlink_to(outside)
+
+
+def mend(out: Path) -> None:
+    """Make the folder again as it was."""
+    if out.is_symlink() or out.is_file():
+        out.unlink()
+    elif (out / "x.csv").is_dir():
+        (out / "x.csv").rmdir()
+    out.mkdir(exist_ok=True)

@@ -16,6 +16,7 @@ from datasteward.changes.measurement import load_work, measure, session_settings
 from datasteward.changes.model import Fingerprint, ObjectPrint
 from datasteward.changes.names import quote_name
 from datasteward.changes.prints import print_files, print_object
+from datasteward.changes.publishing import check_publishable
 from datasteward.changes.receipts import (
     find_receipt,
     insert_receipt,
@@ -50,7 +51,8 @@ class _Attempt:
 def apply_change(job: ApplyJob) -> Applied | Moved:
     """Apply the job's change, or say that what it touches has moved and what it would do now.
 
-    Applied twice it answers with the first receipt. Raises `ToolError`; then nothing was changed.
+    Applied twice it answers with the first receipt. Raises `ToolError`; unless that is a `CommitError` or an
+    `UnpublishedError`, nothing was changed.
     """
     crash_point("apply.writer_started")
     state = Path(job.place.state_folder)
@@ -66,7 +68,7 @@ def apply_change(job: ApplyJob) -> Applied | Moved:
     )
     done = read_receipt_file(state, job.digest)
     if done is not None:
-        publish_all(job.files)
+        publish_all(job.files, job.place)
         return done.model_copy(update={"is_new": False})
     outcome = _apply_in_session(attempt, settings)
     if isinstance(outcome, str):
@@ -75,7 +77,7 @@ def apply_change(job: ApplyJob) -> Applied | Moved:
         )
         return Moved(reason=outcome, now=measure(again))
     crash_point("apply.before_publish")
-    publish_all(job.files)
+    publish_all(job.files, job.place)
     crash_point("apply.after_publish")
     return outcome
 
@@ -139,6 +141,7 @@ def _clear(attempt: _Attempt) -> None:
 def _carry_out_and_commit(session: Session, attempt: _Attempt, known: Fingerprint | None) -> Applied | str:
     job = attempt.job
     staging = staging_folder(job.place, job.staging_name)
+    check_publishable(job.files)
     crash_point("apply.after_begin")
     is_committed = False
     measured = carry_out(session, attempt.work, staging=staging, prepared_files=job.files, known=known)
@@ -171,6 +174,7 @@ def _carry_out_and_commit(session: Session, attempt: _Attempt, known: Fingerprin
                     code="conflict",
                     hint=f"Ask for the state of {job.change}.",
                 )
+            check_publishable(job.files)
             crash_point("apply.before_commit")
             if attempt.is_files_only:
                 write_receipt_file(attempt.state, job.digest, applied)

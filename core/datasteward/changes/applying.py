@@ -189,7 +189,9 @@ class Applying:
                         return None
                     if status == "unknown":
                         raise ToolError(
-                            outcome.message, code=outcome.code, hint="Ask for its state once that is mended."
+                            outcome.message,
+                            code=outcome.code,
+                            hint=outcome.hint if outcome.is_committed else "Ask for its state once that is mended.",
                         )
                 raise ToolError(outcome.message, code=outcome.code, hint=outcome.hint)
             case _:
@@ -265,7 +267,8 @@ class Applying:
                 await in_thread(lambda: self._settle(number, owner, "approved", reason))
             case _:
                 detail = outcome.message if isinstance(outcome, Failed) else outcome.outcome
-                reason = f"whether it was applied is not known yet: {detail}"
+                is_committed = isinstance(outcome, Failed) and outcome.is_committed
+                reason = detail if is_committed else f"whether it was applied is not known yet: {detail}"
                 await in_thread(lambda: self._settle(number, owner, "unknown", reason))
 
     def prune(self) -> None:

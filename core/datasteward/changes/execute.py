@@ -16,7 +16,7 @@ from datasteward.changes.jobs import (
     ReceiptJob,
 )
 from datasteward.changes.measurement import measure
-from datasteward.changes.receipts import settle_attempt
+from datasteward.changes.receipts import DISK_FULL, UnpublishedError, settle_attempt
 from datasteward.changes.running import explain
 from datasteward.errors import ErrorCode, ToolError
 
@@ -41,7 +41,7 @@ def run(job_json: str) -> str:
     except duckdb.Error as error:
         outcome = _failed(explain(error))
     except OSError as error:
-        code: ErrorCode = "disk_full" if error.errno in {27, 28, 122} else "runtime"
+        code: ErrorCode = "disk_full" if error.errno in DISK_FULL else "runtime"
         outcome = Failed(code=code, message=str(error), hint="Nothing was changed.")
     return OUTCOME.dump_json(outcome).decode()
 
@@ -52,5 +52,6 @@ def _failed(error: ToolError) -> Failed:
         message=error.message,
         hint=error.hint,
         position=error.position,
-        is_settled=not isinstance(error, CommitError),
+        is_settled=not isinstance(error, CommitError | UnpublishedError),
+        is_committed=isinstance(error, UnpublishedError),
     )

@@ -1,4 +1,4 @@
-"""Files that a change writes: staged in private first, published by rename, with what they replace kept."""
+"""Files that a change writes: staged in private first, with what they will replace kept; `publishing` does the rest."""
 
 import json
 import os
@@ -157,32 +157,6 @@ def keep_replaced(effect: FileEffect, keep: Path) -> Path | None:
         shutil.copy2(target, keep)
     _sync(keep)
     return keep
-
-
-def publish(effect: FileEffect) -> None:
-    """Bring one staged file to its place, or remove one that an undo takes away; doing it twice does no harm."""
-    target, staged = Path(effect.path), Path(effect.staged)
-    if effect.action == "removed":
-        target.unlink(missing_ok=True)
-        _sync(target.parent)
-        return
-    if not staged.exists():
-        if target.is_file() and file_sha256(target) == effect.sha256:
-            return
-        raise ToolError(f"{staged.name} is gone, so {target} was not written.", code="not_found")
-    target.parent.mkdir(exist_ok=True)
-    draft = target.with_name(f".{target.name}.steward")
-    try:
-        os.link(staged, draft)
-    except FileExistsError:
-        draft.unlink()
-        shutil.copy2(staged, draft)
-    except OSError:
-        shutil.copy2(staged, draft)
-    _sync(draft)
-    draft.replace(target)
-    _sync(target.parent)
-    staged.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -140,7 +140,10 @@ class NotApplied(Model):
 
 
 class Failed(Model):
-    """The job failed and was rolled back; unless `is_settled`, only the receipt tells whether it committed."""
+    """The job failed and was rolled back; unless `is_settled`, only the receipt tells whether it committed.
+
+    With `is_committed` it did, and what is left to do is done by asking again.
+    """
 
     outcome: Literal["failed"] = "failed"
     code: ErrorCode
@@ -148,6 +151,7 @@ class Failed(Model):
     hint: str | None = None
     position: int | None = None
     is_settled: bool = True
+    is_committed: bool = False
 
 
 Outcome = Annotated[Measurement | Moved | Applied | NotApplied | Failed, Field(discriminator="outcome")]

@@ -4,20 +4,24 @@ They live in the user's database, schema `_steward`, table `receipts`, whose pri
 approval can never be applied twice. A change of files alone has a receipt file below `.steward/undo/` instead.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 
 from datasteward.changes.claims import hold_commit_lock
-from datasteward.changes.file_effects import publish
 from datasteward.changes.jobs import Applied, NotApplied, ReceiptJob, WriterPlace
 from datasteward.changes.model import FileEffect
 from datasteward.changes.names import LEDGER_SCHEMA, quote_name
+from datasteward.changes.publishing import publish
 from datasteward.changes.record import sync_file
 from datasteward.changes.rows import read_row
 from datasteward.changes.session import Session, open_session
 from datasteward.errors import ToolError
+
+DISK_FULL = frozenset({27, 28, 122})
+"""The numbers of the system's errors that tell of no room: file too large, no space, quota."""
 
 
 def insert_receipt(session: Session, change: str, digest: str, applied: Applied) -> None:
@@ -90,10 +94,41 @@ def read_receipt_file(state_folder: Path, digest: str) -> Applied | None:
     return Applied.model_validate_json(path.read_text()) if path.is_file() else None
 
 
-def publish_all(files: Iterable[FileEffect]) -> None:
-    """Bring every staged file to its place; safe to repeat."""
+class UnpublishedError(ToolError):
+    """The change is committed and some of its files are not in their places; asking again brings them there."""
+
+
+def publish_all(files: Sequence[FileEffect], place: WriterPlace) -> None:
+    """Bring every staged file of a committed change to its place, and clear its staging away; safe to repeat.
+
+    Raises `UnpublishedError` with what is left to do, once all that can be done is.
+    """
+    left: list[str] = []
+    cause: OSError | ToolError | None = None
     for effect in files:
-        publish(effect)
+        try:
+            publish(effect)
+        except (OSError, ToolError) as error:
+            cause = error
+            done = "removed" if effect.action == "removed" else "written"
+            reason = error.message if isinstance(error, ToolError) else f"{error.strerror or error}."
+            left.append(f"{_shown(effect.path, place)} is not {done} yet: {reason}")
+    if cause is not None:
+        is_full = isinstance(cause, OSError) and cause.errno in DISK_FULL
+        raise UnpublishedError(
+            f"The change is committed, but {' '.join(left)}",
+            code="disk_full" if is_full else "unavailable",
+            hint="Mend that, then ask for the change's state again: what is missing is done then, and nothing twice.",
+        ) from cause
+    for folder in {Path(effect.staged).parent for effect in files if effect.staged}:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _shown(path: str, place: WriterPlace) -> str:
+    """The path from the workspace, where it is below that."""
+    root = Path(place.workspace_root)
+    return str(Path(path).relative_to(root)) if Path(path).is_relative_to(root) else path
 
 
 def settle_attempt(job: ReceiptJob) -> Applied | NotApplied:
@@ -107,7 +142,7 @@ def settle_attempt(job: ReceiptJob) -> Applied | NotApplied:
         if receipt is None:
             _remove_traces(state, job.change, job.attempt)
             return NotApplied()
-        publish_all(job.files)
+        publish_all(job.files, job.place)
         return receipt.model_copy(update={"is_new": False})
 
 

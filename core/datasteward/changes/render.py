@@ -26,7 +26,7 @@ STATES = {
     "moved": "not applied: what it touches has moved",
     "failed": "failed; nothing was changed",
     "replaced": "replaced by an edited proposal",
-    "unknown": "outcome not known yet; ask again",
+    "unknown": "not settled yet; ask again",
 }
 
 

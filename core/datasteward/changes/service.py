@@ -195,7 +195,8 @@ class ChangeService:
     async def status(self, change: str, *, wait_seconds: float = 0.0) -> ChangeReport:
         """The state of a change, waiting up to `wait_seconds` (at most 40) for a decision and its outcome.
 
-        An approved change that nobody is applying, as after a crash, is applied by this call.
+        An approved change that nobody is applying, as after a crash, is applied by this call, and what an applied one
+        lacks is done.
         """
         number = parse_handle(change)
         deadline = anyio.current_time() + min(max(wait_seconds, 0.0), LONGEST_WAIT_SECONDS)
@@ -203,6 +204,9 @@ class ChangeService:
             await in_thread(self._deciding.expire)
             summary = await in_thread(lambda: self.store.summary(number))
             if summary.status not in OPEN or anyio.current_time() >= deadline:
+                return await in_thread(lambda: self._report(number))
+            if summary.status == "unknown" and wait_seconds > 0:
+                await self._apply(number)
                 return await in_thread(lambda: self._report(number))
             if summary.status == "approved" and wait_seconds > 0:
                 await self._apply(number)
