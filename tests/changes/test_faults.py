@@ -1,7 +1,9 @@
 """A full disk, a killed writer, a held database or too little memory: a clear error, and nothing is lost."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,34 @@ async def test_old_undo_records_go_by_age_and_quota_but_the_newest_stays(workspa
     with pytest.raises(ToolError, match=r"removed|later"):
         await service.propose_undo("c1", requested_by="t")
     assert (await service.propose_undo("c2", requested_by="t")).status == "waiting"
+
+
+@pytest.mark.parametrize("days_later", [1, 400])
+async def test_the_kept_copy_of_an_old_file_stays_as_long_as_the_record_of_its_change(
+    workspace: ChangesWorkspace, days_later: int
+) -> None:
+    file, clock = workspace.root / "data" / "old.csv", Clock()
+    file.write_text("years old\n")
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    service = workspace.service(clock=clock)
+    report = await service.propose("COPY orders TO 'data/old.csv'", requested_by="t")
+    await service.approve(report.change, digest=report.digest, by="ada", channel="terminal")
+    later = await service.propose("DELETE FROM orders WHERE id = 1", requested_by="t")
+    await service.approve(later.change, digest=later.digest, by="ada", channel="terminal")
+    clock.ahead = days_later * 86400.0
+    await service.recover()
+    left = [p.name.partition("-")[0] for p in (workspace.steward / "undo").glob("c1-*")]
+    assert left == (["c1", "c1"] if days_later == 1 else [])
+    if days_later == 1:
+        undo = await service.propose_undo("c1", requested_by="t")
+        await service.approve(undo.change, digest=undo.digest, by="ada", channel="terminal")
+        assert file.read_text() == "years old\n"
+
+
+class Clock:
+    """The time, and how far it is ahead."""
+
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead

@@ -1,9 +1,12 @@
 """Applying approved changes one at a time in a workspace, and settling what an interruption left open."""
 
 import logging
+import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 LOCK_WAIT_SECONDS = 60.0
 LOCK_POLL_SECONDS = 0.05
+_ATTEMPT = re.compile(r"c\d+-[0-9a-z]+")
 RETRYABLE = frozenset({"busy", "disk_full", "timeout", "cancelled", "unavailable"})
 
 
@@ -277,14 +281,12 @@ class Applying:
         folder = self.state_folder / "undo"
         if not folder.is_dir():
             return
-        records = sorted(folder.glob("c*-*"), key=lambda p: p.stat().st_mtime, reverse=True)
         oldest = self.store.now() - self.policy().undo_days * 86400
         total = 0
-        for position, path in enumerate(records):
-            facts = path.stat()
-            total += facts.st_size
-            if position and (facts.st_mtime < oldest or total > self.policy().undo_bytes):
-                path.unlink(missing_ok=True)
+        for position, record in enumerate(_stored_records(folder)):
+            total += record.size
+            if position and (record.made_at < oldest or total > self.policy().undo_bytes):
+                record.remove()
 
     def _prune_staging(self) -> None:
         folder = self.state_folder / "staging"
@@ -300,6 +302,38 @@ class Applying:
         for path in folder.iterdir():
             if path.name not in kept and path.stat().st_mtime < newest:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredRecord:
+    """The undo record of one attempt with the files that it keeps, which may be older than the change by years."""
+
+    record: Path
+    files: tuple[Path, ...]
+    made_at: float
+    size: int
+
+    def remove(self) -> None:
+        """Remove the record before its files, for without them it is of no use."""
+        for path in (self.record, *self.files):
+            path.unlink(missing_ok=True)
+
+
+def _stored_records(folder: Path) -> list[_StoredRecord]:
+    """The records in `.steward/undo`, newest first."""
+    attempts: dict[str, dict[Path, os.stat_result]] = {}
+    for path in folder.glob("c*-*"):
+        match = _ATTEMPT.match(path.name)
+        with suppress(FileNotFoundError):
+            if match is not None:
+                attempts.setdefault(match[0], {})[path] = path.stat()
+    found = []
+    for attempt, facts in attempts.items():
+        record = folder / f"{attempt}.duckdb"
+        made_at = facts[record].st_mtime if record in facts else max(f.st_ctime for f in facts.values())
+        size = sum(f.st_size for f in facts.values())
+        found.append(_StoredRecord(record=record, files=tuple(facts), made_at=made_at, size=size))
+    return sorted(found, key=lambda r: r.made_at, reverse=True)
 
 
 def body_of(proposal: Proposal, record_path: str | None) -> Body:

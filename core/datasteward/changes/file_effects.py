@@ -129,7 +129,7 @@ def _tree(parser: duckdb.DuckDBPyConnection, sql: str) -> Tree:
         "SELECT system.main.json_serialize_sql(?, skip_null := true, skip_empty := true, skip_default := true)",
         [sql],
     )
-    document = json.loads(str(row[0])) if row else {"error": True}
+    document: Tree = json.loads(str(row[0])) if row else {"error": True}
     if document.get("error") or len(document.get("statements", ())) != 1:
         raise Refused("DuckDB gives no syntax tree for this COPY.")
     node: Tree = document["statements"][0]["node"]

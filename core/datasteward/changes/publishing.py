@@ -117,7 +117,7 @@ def _copy(staged: Path, folder: _Folder, name: str) -> None:
         shutil.copyfileobj(source, copy, 1 << 20)
         copy.flush()
         if _BY_DESCRIPTOR:
-            os.chmod(copy.fileno(), stat.S_IMODE(facts.st_mode))
+            os.fchmod(copy.fileno(), stat.S_IMODE(facts.st_mode))
             os.utime(copy.fileno(), ns=(facts.st_atime_ns, facts.st_mtime_ns))
         os.fsync(copy.fileno())
 

@@ -64,7 +64,7 @@ def differ_by_target_alone(tree: Tree, other: Tree, path: str) -> bool:
     one, two = _without_places(tree), _without_places(other)
     had, has = copy_info(one), copy_info(two)
     had.pop("file_path", None)
-    return has.pop("file_path", None) == path and one == two
+    return bool(has.pop("file_path", None) == path and one == two)
 
 
 def _without_places(node: Any) -> Any:
