@@ -1,5 +1,6 @@
 """The agent on the workspace's own tools: evidence from stored results, changes through the real service."""
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -188,3 +189,16 @@ async def test_a_model_that_waits_in_auto_mode_sees_the_decision(tmp_path: Path)
         PROPOSE, {"calls": [status]}, {"say": "It still waits."}, prompt="double them", gate=CallGate(mode="auto")
     )
     assert (ended.outcome, ended.waiting) == ("waiting", ("c1",))
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+async def test_a_parameter_that_is_no_finite_number_is_refused_with_a_way_on(tmp_path: Path, value: float) -> None:
+    desk = Desk(tmp_path)
+    answer = await desk.toolset.call(
+        "propose_change", {"sql": "UPDATE orders SET amount = $1", "parameters": [value]}, "1", ignore_progress
+    )
+    assert answer.is_error and "no finite number" in answer.text and "::DOUBLE" in answer.text
+
+
+async def ignore_progress(progress: object) -> None:
+    """Nothing is shown."""

@@ -1,5 +1,6 @@
 """The tool `propose_change`."""
 
+import math
 from typing import Any
 
 from pydantic import Field
@@ -44,6 +45,12 @@ def _parameters(values: list[Any] | dict[str, Any] | None) -> tuple[Parameter, .
             raise ToolError(
                 f"Parameter {name} is a {type(value).__name__}; a change takes text, numbers, booleans and null.",
                 code="invalid_arguments",
+            )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ToolError(
+                f"Parameter {name} is {value}, which is no finite number.",
+                code="invalid_arguments",
+                hint=f"Write it into the SQL instead, as '{value}'::DOUBLE.",
             )
         found.append(Parameter(name=str(name), value=value))
     return tuple(found)

@@ -14,7 +14,21 @@ def canonical_json(model: BaseModel) -> bytes:
 
     Values that are defaults are left out, so that a later version with one more field still finds the same digest.
     """
-    return rfc8785.dumps(_plain(model.model_dump(mode="json", exclude_defaults=True)))
+    return rfc8785.dumps(_plain_model(model.model_dump(mode="json", exclude_defaults=True)))
+
+
+def _plain_model(body: dict[str, object]) -> "rfc8785._impl._Value":
+    """The model's values; a parameter that is 1.0 is told apart from 1, which RFC 8785 writes alike."""
+    parameters = body.get("parameters")
+    if isinstance(parameters, list):
+        body = {**body, "parameters": [_mark_float(p) for p in parameters]}
+    return _plain(body)
+
+
+def _mark_float(parameter: object) -> object:
+    if isinstance(parameter, dict) and isinstance(value := parameter.get("value"), float) and value.is_integer():
+        return {**parameter, "value": {"float": repr(value)}}
+    return parameter
 
 
 def digest_of(model: BaseModel) -> str:

@@ -1,8 +1,9 @@
 """What a change is made of: the shapes that are stored, hashed, signed and sent between processes."""
 
+import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Scalar = None | bool | int | float | str
 ObjectKind = Literal["table", "view", "macro", "table macro", "sequence", "type", "schema"]
@@ -45,6 +46,13 @@ class Parameter(Model):
 
     name: str
     value: Scalar
+
+    @field_validator("value")
+    @classmethod
+    def _refuse_what_json_cannot_hold(cls, value: Scalar) -> Scalar:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{value} is no finite number")
+        return value
 
 
 class StatementWork(Model):
