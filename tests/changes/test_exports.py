@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tests.support.changes_workspace import ChangesWorkspace, InProcessWriter, P
 
 from datasteward.changes.file_effects import redirect, stage_export
 from datasteward.changes.model import StatementWork
+from datasteward.changes.policy import PolicyRule, PolicySettings
 from datasteward.changes.service import ChangeReport, ChangeService
 from datasteward.engine.landlock import landlock_version
 from datasteward.errors import ToolError
@@ -260,3 +262,39 @@ def mend(out: Path) -> None:
     elif (out / "x.csv").is_dir():
         (out / "x.csv").rmdir()
     out.mkdir(exist_ok=True)
+
+
+async def test_only_what_stages_files_has_a_staging_folder_and_it_goes_when_the_change_is_closed(
+    workspace: ChangesWorkspace,
+) -> None:
+    clock = time.time()
+    service = workspace.service(writer=ProcessWriter(), with_gate=True, clock=lambda: clock)
+    staging = workspace.steward / "staging"
+
+    def staged() -> list[str]:
+        return [p.name for p in staging.iterdir()]
+
+    rows = await service.propose("DELETE FROM orders WHERE id = 1", requested_by="t")
+    assert staged() == []
+    await apply(service, rows)
+    with pytest.raises(ToolError):
+        await service.propose("COPY (SELECT error('no') AS a) TO 'data/x.csv'", requested_by="t")
+    assert staged() == []
+    export = await service.propose("COPY orders TO 'data/x.csv'", requested_by="t")
+    assert len(staged()) == 1
+    await apply(service, export)
+    assert staged() == []
+    await apply(service, await service.propose_undo(export.change, requested_by="t"))
+    assert staged() == []
+    refused = await service.propose("COPY orders TO 'data/x.csv'", requested_by="t")
+    await service.reject(refused.change, by="ada", channel="terminal")
+    assert staged() == []
+    late = await service.propose("COPY orders TO 'data/x.csv'", requested_by="t")
+    clock += 365 * 86400
+    assert (await service.status(late.change)).status == "expired"
+    assert staged() == []
+    denying = workspace.service(
+        policy=PolicySettings(rules=(PolicyRule(name="no", verdict="deny"),)), clock=lambda: clock
+    )
+    assert (await denying.propose("COPY orders TO 'data/x.csv'", requested_by="t")).status == "denied"
+    assert staged() == []

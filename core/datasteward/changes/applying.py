@@ -16,6 +16,7 @@ import anyio
 from datasteward.changes.claims import release_apply_lock, try_hold_apply_lock
 from datasteward.changes.crash import crash_point
 from datasteward.changes.digest import digest_of
+from datasteward.changes.file_effects import drop_staged
 from datasteward.changes.history import JournalWriter
 from datasteward.changes.jobs import (
     OUTCOME,
@@ -231,8 +232,11 @@ class Applying:
     ) -> None:
         """Leave `applying`; the message may quote data, so the journal gets the error's code instead of it."""
         with self.store.transaction() as moves:
+            staging = moves.staging_of(number)
             moves.settle_other(number, attempt, status, message, keeps_claim=status == "unknown")
             moves.note(number, f"change.{'interrupted' if status == 'approved' else status}", {"code": code or status})
+        if status == "failed":
+            drop_staged(self.state_folder, staging)
 
     def _settle_failed(self, number: int, attempt: str, failed: Failed) -> None:
         self._settle(

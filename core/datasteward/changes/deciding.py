@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from datasteward.changes.approver import make_key, sign_approval, sign_text, unlock_key
 from datasteward.changes.crash import crash_point
 from datasteward.changes.digest import digest_of
+from datasteward.changes.file_effects import drop_staged
 from datasteward.changes.history import JournalWriter
 from datasteward.changes.model import Approval
 from datasteward.changes.policy import PolicySettings
@@ -45,6 +46,9 @@ class Deciding:
         """Close what has waited too long."""
         with self.store.transaction() as moves:
             expired = moves.expire()
+            staged = [moves.staging_of(number) for number in expired]
+        for name in staged:
+            drop_staged(self.state_folder, name)
         if expired:
             self.history.flush()
 
@@ -81,6 +85,7 @@ class Deciding:
                 raise _other_digest(row)
             moves.reject(number, _make_approval(row, row.summary.digest, moves.now, "reject", decision))
             moves.note(number, "change.rejected", _fields(decision, row.summary.digest))
+        drop_staged(self.state_folder, row.staging)
         crash_point("decide.after_record")
         self.history.flush()
 

@@ -1,6 +1,5 @@
 """Measuring a change: carry it out, describe the effect, roll it back."""
 
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -87,17 +86,9 @@ def refuse_volatile(body: Body) -> None:
 def measure(job: PreviewJob) -> Measurement:
     """Carry the change out, describe it, and roll it back; raises `ToolError` when a statement fails.
 
-    What is staged stays, unless it fails.
+    What is staged is then for the caller to remove.
     """
     staging = staging_folder(job.place, job.staging_name)
-    try:
-        return _measure(job, staging)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-
-
-def _measure(job: PreviewJob, staging: Path) -> Measurement:
     settings = session_settings(job.place, job.body.frozen_at)
     work = load_work(job.body)
     record = Path(job.body.record_path) if job.body.record_path else None

@@ -62,6 +62,11 @@ class Moves:
         """The change as this transaction sees it; raises `ToolError` (not_found)."""
         return read_change(self.connection, number)
 
+    def staging_of(self, number: int) -> str:
+        """The name of the folder for what the change stages, also of one that an earlier version recorded."""
+        row = self.connection.execute("SELECT staging FROM changes WHERE number = ?", (number,)).fetchone()
+        return str(row[0])
+
     def approve(self, number: int, approval: Approval, *, lifetime_seconds: float) -> None:
         """Move a waiting change to approved."""
         self._move(

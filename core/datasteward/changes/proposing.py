@@ -10,6 +10,7 @@ from pathlib import Path
 from datasteward.changes.applying import body_of
 from datasteward.changes.crash import crash_point
 from datasteward.changes.digest import digest_of
+from datasteward.changes.file_effects import drop_staged
 from datasteward.changes.history import JournalWriter
 from datasteward.changes.jobs import OUTCOME, Body, Failed, Measurement, PreviewJob, WriterPlace
 from datasteward.changes.model import Preview, Proposal, StatementWork, UndoWork
@@ -50,6 +51,14 @@ class Proposing:
     async def propose(self, draft: Draft) -> int:
         """The number under which the draft is stored; raises `ToolError` when it fails, and stores nothing then."""
         staging = secrets.token_hex(8)
+        try:
+            proposal, verdict = await self._judge(draft, await self._measure(draft, staging))
+        except BaseException:
+            drop_staged(Path(self.place.state_folder), staging)
+            raise
+        return await in_thread(lambda: self._store(draft, proposal, verdict, staging))
+
+    async def _measure(self, draft: Draft, staging: str) -> Measurement:
         checks = await self.hooks.checks_for(draft.body.statements)
         stamp = await in_thread(lambda: stamp_database(Path(self.place.database)))
         job = PreviewJob(
@@ -71,8 +80,7 @@ class Proposing:
         if isinstance(outcome, Failed):
             raise ToolError(outcome.message, code=outcome.code, hint=outcome.hint, position=outcome.position)
         assert isinstance(outcome, Measurement)
-        proposal, verdict = await self._judge(draft, outcome)
-        return await in_thread(lambda: self._store(draft, proposal, verdict, staging))
+        return outcome
 
     async def propose_again(self, row: ChangeRow, reason: str, now: Measurement) -> int:
         """The number of the change that takes the place of one which has moved, and is decided on anew."""
@@ -145,6 +153,8 @@ class Proposing:
                 moves.replace(predecessor.summary.number, number, "moved", message)
                 fields = {"reason": message, "successor": f"c{number}"}
                 moves.note(predecessor.summary.number, "change.moved", fields)
+        if is_denied:
+            drop_staged(Path(self.place.state_folder), staging)
         crash_point("propose.after_record")
         self.history.flush()
         return number

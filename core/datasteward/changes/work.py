@@ -60,10 +60,10 @@ class Work:
 
     @property
     def stages_files(self) -> bool:
-        """Whether files are written."""
-        return (
-            bool(self.record.files) if self.record is not None else any(s.kind in FILE_KINDS for s in self.statements)
-        )
+        """Whether files are written, and so staged before."""
+        if self.record is not None:
+            return any(f.kept for f in self.record.files)
+        return any(s.kind in FILE_KINDS for s in self.statements)
 
     @property
     def row_targets(self) -> tuple[TableName, ...]:
