@@ -12,6 +12,7 @@ from tests.support.changes_workspace import ChangesWorkspace, InProcessWriter, P
 from datasteward.changes.file_effects import redirect, stage_export
 from datasteward.changes.model import StatementWork
 from datasteward.changes.policy import PolicyRule, PolicySettings
+from datasteward.changes.render import render_preview
 from datasteward.changes.service import ChangeReport, ChangeService
 from datasteward.engine.landlock import landlock_version
 from datasteward.errors import ToolError
@@ -298,3 +299,30 @@ async def test_only_what_stages_files_has_a_staging_folder_and_it_goes_when_the_
     )
     assert (await denying.propose("COPY orders TO 'data/x.csv'", requested_by="t")).status == "denied"
     assert staged() == []
+
+
+@pytest.mark.parametrize("name", ["old.csv", "old.tsv", "old.parquet", "old.json", "old [1].csv", "old.csv.gz"])
+async def test_an_export_over_a_data_file_tells_what_the_file_held(workspace: ChangesWorkspace, name: str) -> None:
+    old = workspace.root / "data" / name
+    workspace.run(f"COPY (SELECT i AS id, 'x' AS note, i AS gone FROM range(40) r (i)) TO '{old}'")
+    service = workspace.service(with_gate=name != "old [1].csv")
+    report = await service.propose(
+        f"COPY (SELECT id, status AS note, 1 AS fresh FROM orders WHERE id < 5) TO 'data/{name}'", requested_by="t"
+    )
+    file = report.preview.files[0]
+    assert (file.rows_before, file.rows, file.columns_removed, file.columns_added) == (40, 5, ("gone",), ("fresh",))
+    assert ", 40 -> 5 rows, without gone, with new fresh)" in render_preview(report.preview)
+
+
+@pytest.mark.parametrize(("name", "text"), [("old.parquet", "no parquet"), ("old.json", "{"), ("old.txt", "a")])
+async def test_a_file_that_cannot_be_read_is_replaced_all_the_same(
+    workspace: ChangesWorkspace, name: str, text: str
+) -> None:
+    (workspace.root / "data" / name).write_text(text)
+    service = workspace.service(with_gate=True)
+    report = await service.propose(
+        f"DELETE FROM orders WHERE id = 1; COPY orders TO 'data/{name}' (FORMAT csv)", requested_by="t"
+    )
+    file = report.preview.files[0]
+    assert (file.action, file.rows, file.rows_before) == ("replaced", 999, None)
+    assert (await apply(service, report)).status == "applied"

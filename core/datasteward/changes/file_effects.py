@@ -1,19 +1,33 @@
 """Files that a change writes: staged in private first, with what they will replace kept; `publishing` does the rest."""
 
+import glob
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from datasteward.changes.digest import file_sha256
 from datasteward.changes.model import FileEffect, StatementWork
+from datasteward.changes.names import quote_text
 from datasteward.changes.rows import read_row
 from datasteward.engine.copy_targets import CopyTarget, copy_info, differ_by_target_alone, parse_copy, put_target
 from datasteward.engine.gate_facts import Refused
 from datasteward.engine.gate_parser import Tree
 from datasteward.errors import ToolError
+
+MAX_COUNTED_BYTES = 256 << 20
+"""A larger CSV or JSON file is not read to count the rows that it holds before it is replaced."""
+_READERS = {
+    ".csv": "read_csv",
+    ".tsv": "read_csv",
+    ".parquet": "read_parquet",
+    ".json": "read_json",
+    ".ndjson": "read_json",
+    ".jsonl": "read_json",
+}
 
 
 def stage_export(
@@ -60,7 +74,47 @@ def stage_export(
             code="forbidden",
             hint="Leave out PARTITION_BY, PER_THREAD_OUTPUT and FILE_SIZE_BYTES; no file was written.",
         )
-    return _effect(target, staged, rows=int(row[0]) if row and isinstance(row[0], int) else None)
+    effect = _effect(target, staged, rows=int(row[0]) if row and isinstance(row[0], int) else None)
+    return _compare_tables(connection, effect) if effect.action == "replaced" else effect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FileTable:
+    rows: int
+    columns: tuple[str, ...]
+
+
+def _compare_tables(connection: duckdb.DuckDBPyConnection, effect: FileEffect) -> FileEffect:
+    """The effect with what the replaced file holds, where both can be read; else as it is."""
+    reader = connection.cursor()
+    try:
+        before, after = _read_table(reader, Path(effect.path)), _read_table(reader, Path(effect.staged))
+    except duckdb.Error:
+        return effect
+    finally:
+        reader.close()
+    if before is None or after is None:
+        return effect
+    return effect.model_copy(
+        update={
+            "rows_before": before.rows,
+            "columns_added": tuple(c for c in after.columns if c not in before.columns),
+            "columns_removed": tuple(c for c in before.columns if c not in after.columns),
+        }
+    )
+
+
+def _read_table(reader: duckdb.DuckDBPyConnection, path: Path) -> _FileTable | None:
+    """Rows and columns of a data file; None when its name tells no format, or counting would take long."""
+    suffixes = [s.lower() for s in path.suffixes if s.lower() not in {".gz", ".zst"}]
+    function = _READERS.get(suffixes[-1]) if suffixes else None
+    if function is None or (function != "read_parquet" and path.stat().st_size > MAX_COUNTED_BYTES):
+        return None
+    source = f"FROM system.main.{function}([{quote_text(glob.escape(str(path)))}])"
+    columns = tuple(str(row[0]) for row in reader.execute(f"DESCRIBE {source}").fetchall())
+    row = read_row(reader, f"SELECT system.main.count(*) {source}")
+    assert row is not None
+    return _FileTable(rows=int(row[0]), columns=columns)
 
 
 def _look_at(path: Path) -> tuple[int, ...] | None:

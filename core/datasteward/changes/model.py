@@ -196,7 +196,10 @@ class SchemaChange(Model):
 
 
 class FileEffect(Model):
-    """One file that will appear, be replaced or go; `staged` holds the exact bytes to publish."""
+    """One file that will appear, be replaced or go; `staged` holds the exact bytes to publish.
+
+    What the file that is replaced holds is told where it can be read: its rows, and the columns that only one has.
+    """
 
     path: str
     action: Literal["created", "replaced", "removed"]
@@ -205,6 +208,9 @@ class FileEffect(Model):
     rows: int | None = None
     sha256: str
     staged: str
+    rows_before: int | None = None
+    columns_added: tuple[str, ...] = ()
+    columns_removed: tuple[str, ...] = ()
 
 
 class CheckEffect(Model):

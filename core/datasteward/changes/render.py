@@ -130,6 +130,12 @@ def _file_line(file: FileEffect) -> str:
     if file.action == "removed":
         return f"file {make_safe(file.path)}: removed ({file.size_before} bytes)"
     was = f"{file.size_before} -> " if file.action == "replaced" else ""
+    if file.rows_before is not None and file.rows is not None:
+        rows = f", {file.rows_before} -> {file.rows} rows"
+    if file.columns_removed:
+        rows += f", without {', '.join(map(make_safe, file.columns_removed))}"
+    if file.columns_added:
+        rows += f", with new {', '.join(map(make_safe, file.columns_added))}"
     return f"file {make_safe(file.path)}: {file.action} ({was}{file.size_after} bytes{rows})"
 
 
