@@ -173,3 +173,30 @@ async def test_rows_that_a_statement_returns_are_counted_and_not_read_as_a_count
 ) -> None:
     report = await workspace.service(with_gate=True).propose(sql, requested_by="t")
     assert [t.matched for t in report.preview.tables] == [matched]
+
+
+@pytest.mark.parametrize("source", ["'data/new.csv'", "new", "read_csv('data/new.csv')"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "data/new.csv is gone since the preview; nothing was changed."),
+        ('id,customer,amount\n1,"2\n3,4,5,6,7,8\n,,,,"x"y"\n', "data/new.csv has changed since the preview"),
+        ("id,customer,amount,status\n5001,1,2.50,new\nmany,2,3.50,new\n", "data/new.csv has changed since the preview"),
+    ],
+    ids=["gone", "ragged", "other types"],
+)
+async def test_a_source_that_is_gone_or_broken_since_the_preview_is_named_with_a_way_on(
+    workspace: ChangesWorkspace, service: ChangeService, source: str, text: str | None, words: str
+) -> None:
+    report = await service.propose(f"INSERT INTO orders SELECT * FROM {source}", requested_by="t")
+    file = workspace.root / "data" / "new.csv"
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
+    with pytest.raises(ToolError) as fault:
+        await service.approve(report.change, digest=report.digest, by="ada", channel="terminal")
+    assert words in fault.value.message and "\n" not in fault.value.message
+    assert "propose the change again" in str(fault.value.hint)
+    assert workspace.run("SELECT count(*) FROM orders") == [(1000,)]
+    assert (await service.status(report.change)).status == "failed"

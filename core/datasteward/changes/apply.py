@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -70,7 +71,15 @@ def apply_change(job: ApplyJob) -> Applied | Moved:
     if done is not None:
         publish_all(job.files, job.place)
         return done.model_copy(update={"is_new": False})
-    outcome = _apply_in_session(attempt, settings)
+    try:
+        outcome = _apply_in_session(attempt, settings)
+    except CommitError:
+        raise
+    except (duckdb.Error, ToolError) as error:
+        lost = _find_lost_source(job, error)
+        if lost is None:
+            raise
+        raise lost from error
     if isinstance(outcome, str):
         again = PreviewJob(
             place=job.place, body=job.body, staging_name=job.staging_name, checks=job.checks, labels=job.labels
@@ -80,6 +89,30 @@ def apply_change(job: ApplyJob) -> Applied | Moved:
     publish_all(job.files, job.place)
     crash_point("apply.after_publish")
     return outcome
+
+
+def _find_lost_source(job: ApplyJob, error: duckdb.Error | ToolError) -> ToolError | None:
+    """What to say when applying failed because a file that the statements read is gone or was written since."""
+    known = error if isinstance(error, ToolError) else explain(error)
+    if known.code not in {"runtime", "not_found", "binder"}:
+        return None
+    proposed_at = datetime.fromisoformat(job.body.frozen_at).timestamp()
+    root = Path(job.place.workspace_root)
+    for path in dict.fromkeys(Path(p) for s in job.body.statements for p in s.read_files):
+        shown = path.relative_to(root) if path.is_relative_to(root) else path
+        if not path.exists():
+            return ToolError(
+                f"{shown} is gone since the preview; nothing was changed.",
+                code="conflict",
+                hint="Put the file back or name another one, then propose the change again.",
+            )
+        if max(path.stat().st_mtime, path.stat().st_ctime) > proposed_at:
+            return ToolError(
+                f"{shown} has changed since the preview and cannot be read as it was then; nothing was changed.",
+                code="conflict",
+                hint=f"Look at it with SELECT * FROM '{shown}', then propose the change again.",
+            )
+    return None
 
 
 def _touches_files_only(work: Work) -> bool:
