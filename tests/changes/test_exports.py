@@ -10,8 +10,9 @@ import pytest
 from tests.support.changes_workspace import ChangesWorkspace, InProcessWriter, ProcessWriter
 
 from datasteward.changes.file_effects import redirect, stage_export
-from datasteward.changes.model import StatementWork
+from datasteward.changes.model import FileEffect, StatementWork
 from datasteward.changes.policy import PolicyRule, PolicySettings
+from datasteward.changes.publishing import check_publishable
 from datasteward.changes.render import render_preview
 from datasteward.changes.service import ChangeReport, ChangeService
 from datasteward.engine.landlock import landlock_version
@@ -30,6 +31,9 @@ DECOYS = (
     "COPY (SELECT 1 AS a) TO -- TO 'data/p.csv'\n'data/p.csv'",
     "COPY (SELECT 1 AS \" TO 'data/p.csv'\") TO E'data/p.csv'",
     "COPY (SELECT 'é' AS é, ' TO ''data/p.csv''' AS b) TO $x$data/p.csv$x$ (FORMAT csv);",
+    "COPY (SELECT 1 AS a) TO 'data/p.csv' DELIMITER ';'",
+    "COPY orders (id, status) TO 'data/p.csv' WITH (FORMAT csv, HEADER)",
+    "COPY (SELECT CASE WHEN true THEN 1 END AS \"to\") TO 'data/p.csv'",
 )
 
 
@@ -326,3 +330,13 @@ async def test_a_file_that_cannot_be_read_is_replaced_all_the_same(
     file = report.preview.files[0]
     assert (file.action, file.rows, file.rows_before) == ("replaced", 999, None)
     assert (await apply(service, report)).status == "applied"
+
+
+async def test_a_file_outside_the_data_folders_of_now_is_not_published(
+    workspace: ChangesWorkspace, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("once_a_root")
+    effect = FileEffect(path=str(outside / "x.csv"), action="created", sha256="", staged="")
+    with pytest.raises(ToolError, match="outside the data folders"):
+        check_publishable([effect], [workspace.root / "data"])
+    check_publishable([effect], [outside])

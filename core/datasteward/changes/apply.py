@@ -174,7 +174,8 @@ def _clear(attempt: _Attempt) -> None:
 def _carry_out_and_commit(session: Session, attempt: _Attempt, known: Fingerprint | None) -> Applied | str:
     job = attempt.job
     staging = staging_folder(job.place, job.staging_name)
-    check_publishable(job.files)
+    roots = [Path(folder) for folder in (*job.place.roots, job.place.workspace_root)]
+    check_publishable(job.files, roots)
     crash_point("apply.after_begin")
     is_committed = False
     measured = carry_out(session, attempt.work, staging=staging, prepared_files=job.files, known=known)
@@ -207,7 +208,7 @@ def _carry_out_and_commit(session: Session, attempt: _Attempt, known: Fingerprin
                     code="conflict",
                     hint=f"Ask for the state of {job.change}.",
                 )
-            check_publishable(job.files)
+            check_publishable(job.files, roots)
             crash_point("apply.before_commit")
             if attempt.is_files_only:
                 write_receipt_file(attempt.state, job.digest, applied)

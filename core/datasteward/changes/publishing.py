@@ -50,23 +50,36 @@ class _Folder:
             os.fsync(self.descriptor)
 
 
-def check_publishable(effects: Iterable[FileEffect]) -> None:
-    """Raise `ToolError` when a file could not be brought to its place, before anything is committed."""
+def check_publishable(effects: Iterable[FileEffect], roots: Iterable[Path]) -> None:
+    """Raise `ToolError` when a file could not be brought to its place below `roots`, before anything is committed."""
+    folders = [root.resolve() for root in roots]
     for effect in effects:
         target = Path(effect.path)
-        if not target.parent.exists() and target.parent.parent.is_dir() and not target.parent.is_symlink():
-            continue
+        if not any(target.is_relative_to(folder) for folder in folders):
+            raise ToolError(
+                f"{target} lies outside the data folders now.",
+                code="conflict",
+                hint="Nothing was changed. Put its folder back among them and propose the change again.",
+            )
         try:
-            with _enter(target.parent) as folder:
-                _refuse_other_kind(folder, target)
-                if not os.access(target.parent, os.W_OK | os.X_OK):
-                    raise PermissionError(f"{target.parent} is not writable")
+            _check_place(target, is_removed=effect.action == "removed")
         except ToolError as error:
             raise ToolError(error.message, code=error.code, hint=error.hint or _KEPT) from error
         except OSError as error:
             raise ToolError(
                 f"{target} cannot be written: {error.strerror or error}.", code="unavailable", hint=_KEPT
             ) from error
+
+
+def _check_place(target: Path, *, is_removed: bool) -> None:
+    is_there = os.path.lexists(target.parent)
+    if is_removed and not is_there:
+        return
+    with _enter(target.parent if is_there else target.parent.parent) as folder:
+        if is_there:
+            _refuse_other_kind(folder, target)
+        if not os.access(folder.path, os.W_OK | os.X_OK):
+            raise ToolError(f"{folder.path} is not writable.", code="unavailable")
 
 
 def publish(effect: FileEffect) -> None:
