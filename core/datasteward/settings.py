@@ -1,6 +1,5 @@
 """Settings of a workspace: `steward.toml`, then `STEWARD_*` variables, then flags, each stronger than the one before."""
 
-import difflib
 import os
 import re
 import tomllib
@@ -14,6 +13,7 @@ from datasteward.changes.policy import PolicySettings
 from datasteward.errors import ConfigError
 from datasteward.intake.model import BadRowLimit, Overrides
 from datasteward.intake.options import FileOptions, IntakeOptions
+from datasteward.model_faults import describe_fault, near_name
 from datasteward.workspace import Workspace
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -199,7 +199,7 @@ def load_settings(
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        faults = [_describe(dict(fault), sources, file_name) for fault in error.errors(include_url=False)]
+        faults = [_describe(dict(fault), sources, file_name, merged) for fault in error.errors(include_url=False)]
         raise ConfigError(
             "\n".join(faults), hint="steward init --print shows every setting with its default."
         ) from error
@@ -217,7 +217,7 @@ def _read_file(path: Path) -> list[tuple[str, str, object]]:
     rows: list[tuple[str, str, object]] = []
     for section, values in document.items():
         if section not in Settings.model_fields:
-            raise ConfigError(_unknown(f"{path.name}: unknown table [{section}]", section, Settings.model_fields))
+            raise ConfigError(near_name(f"{path.name}: unknown table [{section}]", section, Settings.model_fields))
         if not isinstance(values, dict):
             raise ConfigError(f"{path.name}: '{section}' is a table; write [{section}] and its keys below.")
         rows += [(section, key, value) for key, value in values.items()]
@@ -236,27 +236,14 @@ def _read_environment(environment: Mapping[str, str]) -> list[tuple[str, str, ob
         if not variable.startswith("STEWARD_") or variable in OTHER_VARIABLES:
             continue
         if variable not in known:
-            raise ConfigError(_unknown(f"unknown variable {variable}", variable, [*known, *OTHER_VARIABLES]))
+            raise ConfigError(near_name(f"unknown variable {variable}", variable, [*known, *OTHER_VARIABLES]))
         section, key = known[variable]
         value: object = tuple(text.split(os.pathsep)) if (section, key) == ("data", "roots") else text
         rows.append((section, key, value, variable))
     return rows
 
 
-def _unknown(message: str, name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"{message}, did you mean '{near[0]}'?" if near else f"{message}; known: {', '.join(known)}."
-
-
-def _describe(fault: Mapping[str, Any], sources: Mapping[tuple[str, str], str], file_name: str) -> str:
+def _describe(fault: Mapping[str, Any], sources: Mapping[tuple[str, str], str], file_name: str, data: object) -> str:
     location = [str(part) for part in fault["loc"]]
-    section, key = location[0], location[1] if len(location) > 1 else ""
-    source = sources.get((section, key), file_name)
-    field = Settings.model_fields[section]
-    if fault["type"] == "extra_forbidden" and len(location) > 2:
-        return f"{source}: unknown key '{location[-1]}' in {'.'.join(location[:-1])}."
-    if fault["type"] == "extra_forbidden" and isinstance(field.annotation, type):
-        keys = field.annotation.model_fields if issubclass(field.annotation, BaseModel) else {}
-        return _unknown(f"{source}: unknown key '{section}.{key}'", key, keys)
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{source}: {section}.{key} is {fault['input']!r}: {message}."
+    source = sources.get((location[0], location[1] if len(location) > 1 else ""), file_name)
+    return f"{source}: {describe_fault(fault, Settings, data)}"

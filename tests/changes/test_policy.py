@@ -1,13 +1,18 @@
 """The policy judges facts in order, fails closed, and says why."""
 
 import itertools
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
-from tests.support.changes_workspace import ChangesWorkspace
+from tests.support.changes_workspace import ChangesWorkspace, GateInspector
 
-from datasteward.changes.policy import ChangeFacts, PolicySettings, judge, run_cases
+from datasteward.changes.contract_writing import WRITE_CONTRACT
+from datasteward.changes.kinds import CHANGE_KINDS
+from datasteward.changes.policy import ChangeFacts, PolicyRule, PolicySettings, judge, run_cases
 from datasteward.errors import ConfigError, ToolError
+from datasteward.pipelines.statement import KINDS as RUN_KINDS
 
 FACTS = ChangeFacts(kinds=("insert",), tables=("main.orders",), rows=10, share=0.01, asked_by="mcp:claude-code")
 
@@ -26,6 +31,8 @@ def facts(**changed: object) -> ChangeFacts:
         ({"kinds": ["insert"]}, FACTS, True),
         ({"kinds": ["create_*", "drop_*"]}, facts(kinds=("drop_table",)), True),
         ({"tables": ["orders"]}, FACTS, True),
+        ({"tables": ["orders"]}, facts(tables=("orders",)), True),
+        ({"tables": ["main.orders"]}, facts(tables=("orders",)), True),
         ({"tables": ["staging.*"]}, FACTS, False),
         ({"tables": ["staging.*"]}, facts(tables=("staging.a",)), True),
         ({"max_rows": 10}, FACTS, True),
@@ -112,11 +119,109 @@ def test_a_file_of_cases_is_run(tmp_path: Path) -> None:
     assert [(o.case.name, o.passed) for o in outcomes] == [("small", True), ("drop", False)]
 
 
-def test_a_file_that_is_not_of_cases_is_a_configuration_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "[[case]]\nnam = 'x'\n",
+            ("case number 1: unknown key 'nam', did you mean 'name'?", "case number 1: expect is"),
+        ),
+        (
+            "[[case]]\nname = 'x'\nexpect = 'alow'\nfacts = { kinds = ['insert'], row = 3 }\n",
+            (
+                "case number 1 ('x'): expect is 'alow', did you mean 'allow'? It takes allow, ask or deny.",
+                "case number 1 ('x'): unknown key 'facts.row', did you mean 'rows'?",
+            ),
+        ),
+        (
+            "[[case]]\nname = 'x'\nexpect = 'ask'\nfacts = { kinds = ['inset'] }\n",
+            (
+                "case number 1 ('x'): facts.kinds is ['inset']: no change is of the kind 'inset', did you mean 'insert'?",
+            ),
+        ),
+        (
+            "[[case]]\nname = 'x'\nexpect = 'ask'\nfacts = { kinds = ['drop_*'] }\n",
+            ("of the kind 'drop_*', did you mean",),
+        ),
+        ("[[case\n", ("not a file of policy cases",)),
+    ],
+)
+def test_a_file_that_is_not_of_cases_says_which_case_and_key_is_wrong(
+    tmp_path: Path, text: str, words: tuple[str, ...]
+) -> None:
     path = tmp_path / "cases.toml"
-    path.write_text("[[case]]\nnam = 1\n")
-    with pytest.raises(ConfigError, match="not a file of policy cases"):
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="not a file of policy cases") as caught:
         run_cases(PolicySettings(), path)
+    for word in words:
+        assert word in str(caught.value)
+    assert "pydantic" not in str(caught.value)
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+def test_the_documented_rules_decide_the_documented_cases_as_it_says(tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    (rules,) = (b for b in blocks if "[[policy.rules]]" in b)
+    (cases,) = (b for b in blocks if "[[case]]" in b)
+    (tmp_path / "cases.toml").write_text(cases)
+    policy = PolicySettings.model_validate(tomllib.loads(rules)["policy"])
+    outcomes = run_cases(policy, tmp_path / "cases.toml")
+    assert len(outcomes) == 3 and all(o.passed for o in outcomes), outcomes
+
+
+def test_every_key_of_a_rule_and_every_fact_is_documented() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    keys = {*PolicyRule.model_fields, *ChangeFacts.model_fields, *PolicySettings.model_fields} - {"rules"}
+    assert {k for k in keys if f"`{k}`" not in text and f"policy.{k}" not in text} <= {
+        "proposal_hours",
+        "approval_minutes",
+        "undo_bytes",
+        "undo_days",
+    }
+
+
+GATE_TEXTS = (
+    "INSERT INTO orders SELECT * FROM orders",
+    "UPDATE orders SET amount = 1",
+    "DELETE FROM orders",
+    "TRUNCATE orders",
+    "MERGE INTO orders USING (SELECT 1 AS id) AS s ON orders.id = s.id WHEN MATCHED THEN DELETE",
+    "COPY orders TO 'data/x.csv'",
+    "COPY orders FROM 'data/in.csv'",
+    "CREATE TABLE a (i INTEGER)",
+    "CREATE TABLE a AS SELECT 1 AS i",
+    "CREATE VIEW a AS SELECT 1 AS i",
+    "CREATE MACRO a(x) AS x + 1",
+    "CREATE SEQUENCE a",
+    "CREATE TYPE a AS ENUM ('x')",
+    "CREATE SCHEMA a",
+    "CREATE INDEX a ON orders (status)",
+    "ALTER TABLE orders ADD COLUMN more INTEGER",
+    "ALTER VIEW seen RENAME TO saw",
+    "DROP TABLE orders",
+    "DROP VIEW seen",
+    "DROP MACRO doubled",
+    "DROP SEQUENCE counter",
+    "DROP TYPE mood",
+    "DROP SCHEMA empty",
+    "DROP INDEX by_customer",
+    "COMMENT ON TABLE orders IS 'sold'",
+)
+
+
+@pytest.mark.anyio
+async def test_the_kinds_that_the_gate_gives_are_those_that_rules_know(workspace: ChangesWorkspace) -> None:
+    workspace.run(
+        "CREATE VIEW seen AS SELECT * FROM orders; CREATE MACRO doubled(x) AS x * 2; CREATE SEQUENCE counter;"
+        "CREATE TYPE mood AS ENUM ('x'); CREATE SCHEMA empty; CREATE INDEX by_customer ON orders (customer)"
+    )
+    (workspace.root / "data" / "in.csv").write_text("id,customer,amount,status\n")
+    inspector = GateInspector(workspace)
+    given = {(await inspector.inspect(sql)).statements[0].kind for sql in GATE_TEXTS}
+    others = {"undo", WRITE_CONTRACT, *RUN_KINDS, "alter_sequence"}
+    assert given | others == set(CHANGE_KINDS)
 
 
 @pytest.mark.anyio
@@ -137,4 +242,4 @@ async def test_policy_allows_denies_and_asks_about_real_changes(workspace: Chang
     assert (await service.show(small.change)).approval.channel == "policy"  # type: ignore[union-attr]
     with pytest.raises(ToolError, match="is denied"):
         await service.approve(drop.change, digest=drop.digest, by="ada", channel="terminal")
-    assert "1001 rows change" in (await service.explain(large.change)).to_text()
+    assert "1,001 rows change" in (await service.explain(large.change)).to_text()

@@ -38,6 +38,23 @@ def test_flags_are_stronger_than_the_environment_and_that_than_the_file(tmp_path
         ("[limits]\nworker = 2\n", ["limits.worker", "workers"]),
         ("[limits]\nmemory = 'a lot'\n", ["limits.memory", "a lot", "MiB"]),
         ("[limits]\nworkers = 0\n", ["limits.workers", "greater than or equal to 1"]),
+        (
+            "[[policy.rules]]\nverdict = 'allw'\n",
+            [
+                "policy.rules number 1: name is missing",
+                "verdict is 'allw', did you mean 'allow'? It takes allow, ask or deny",
+            ],
+        ),
+        (
+            "[[policy.rules]]\nname = 'a'\nverdict = 'ask'\n[[policy.rules]]\nname = 'b'\nverdict = 'ask'\ntable = ['x']\n",
+            ["policy.rules number 2 ('b'): unknown key 'table', did you mean 'tables'?"],
+        ),
+        (
+            "[[policy.rules]]\nname = 'a'\nverdict = 'ask'\nkinds = ['drop_*', 'updat', 'frop_*']\n",
+            ["policy.rules number 1 ('a'): kinds is", "kind 'updat', did you mean 'update'?"],
+        ),
+        ("[[policy.rules]]\nname = 'a'\nverdict = 'ask'\nmax_rows = 'x'\n", ["max_rows is 'x'", "valid integer"]),
+        ("[policy]\ndefault = 'aks'\n", ["policy.default is 'aks'", "did you mean 'ask'"]),
         ("limits = 3\n", ["table", "[limits]"]),
         ("[limits\n", ["steward.toml", "cannot be read"]),
     ],

@@ -43,6 +43,7 @@ HEADS = (
     ("create_table_as", rf"create\s+(?:or\s+replace\s+)?table\s+(?:if\s+not\s+exists\s+)?{TABLE}"),
     ("create_view", rf"create\s+(?:or\s+replace\s+)?view\s+{TABLE}"),
     ("drop_table", rf"drop\s+table\s+(?:if\s+exists\s+)?{TABLE}"),
+    ("alter_table", r"alter\s+table\b()"),
     ("ddl", r"(?:create|drop|alter|comment)\b()"),
 )
 

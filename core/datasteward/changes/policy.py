@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from datasteward.changes.counts import count_of
+from datasteward.changes.kinds import CHANGE_KINDS, can_meet, explain_unknown
 from datasteward.changes.model import Model, Proposal, TableName, Verdict
+from datasteward.changes.quoting import make_line
 from datasteward.errors import ConfigError
+from datasteward.model_faults import describe_faults
 
+_CASES_HINT = 'Write [[case]] tables with name, expect and facts = { kinds = ["insert"], rows = 5 }.'
 Truth = bool | None
 """None when a fact is not known."""
 
@@ -49,6 +54,14 @@ class PolicyRule(BaseModel):
     touches_pii: bool | None = None
     """Holds when a changed column holds personal data by contract, name or values, or none does."""
 
+    @field_validator("kinds")
+    @classmethod
+    def _meet_a_kind(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        for glob in kinds:
+            if not can_meet(glob):
+                raise ValueError(explain_unknown(glob))
+        return kinds
+
 
 class PolicySettings(BaseModel):
     """`[policy]`: what is decided without asking, and how long decisions last."""
@@ -60,7 +73,8 @@ class PolicySettings(BaseModel):
     default: Literal["ask", "deny"] = "ask"
     """What happens when no rule holds."""
     elicit: Literal["reversible", "never"] = "reversible"
-    """What the user of an MCP client may decide in the client; the rest waits for the inbox."""
+    """What the user of an MCP client may decide in the client: `reversible`, what can be taken back, breaks no check and
+    is not of high risk; or `never`, nothing. The rest waits for the inbox."""
     proposal_hours: float = Field(default=24.0, gt=0, le=24 * 365)
     """How long a proposal waits for a decision."""
     approval_minutes: float = Field(default=15.0, gt=0, le=60 * 24 * 7)
@@ -106,7 +120,7 @@ class PolicyVerdict:
         """One line for the verdict and one for each rule looked at."""
         lines = [f"{self.verdict}: decided by {self.rule}"]
         lines += [f"  {'holds' if o.holds else 'no   '}  {o.name} ({o.verdict}): {o.because}" for o in self.outcomes]
-        return "\n".join(lines)
+        return "\n".join(make_line(line) for line in lines)
 
 
 def facts_of(proposal: Proposal) -> ChangeFacts:
@@ -160,18 +174,19 @@ def _why_not(rule: PolicyRule, facts: ChangeFacts) -> str | None:
 
 def _conditions(rule: PolicyRule, facts: ChangeFacts) -> list[tuple[Truth, str]]:
     is_allow = rule.verdict == "allow"
+    changing = f"{count_of(facts.rows, 'row')} {'changes' if facts.rows == 1 else 'change'}"
     found: list[tuple[Truth, str]] = []
     if rule.kinds:
         found.append((_match(facts.kinds, rule.kinds, is_allow), f"kinds are {', '.join(facts.kinds)}"))
     if rule.tables:
-        globs = tuple(g if "." in g else f"main.{g}" for g in rule.tables)
-        found.append((_match(facts.tables, globs, is_allow), f"tables are {', '.join(facts.tables) or 'none'}"))
+        touched, globs = _in_schemas(facts.tables), _in_schemas(rule.tables)
+        found.append((_match(touched, globs, is_allow), f"tables are {', '.join(touched) or 'none'}"))
     if rule.asked_by:
         found.append((_match((facts.asked_by,), rule.asked_by, is_allow), f"asked by {facts.asked_by}"))
     if rule.max_rows is not None:
-        found.append((facts.rows <= rule.max_rows, f"{facts.rows} rows change, more than {rule.max_rows}"))
+        found.append((facts.rows <= rule.max_rows, f"{changing}, more than {rule.max_rows:,}"))
     if rule.min_rows is not None:
-        found.append((facts.rows >= rule.min_rows, f"{facts.rows} rows change, fewer than {rule.min_rows}"))
+        found.append((facts.rows >= rule.min_rows, f"{changing}, fewer than {rule.min_rows:,}"))
     if rule.max_share is not None:
         found.append((facts.share <= rule.max_share, f"{facts.share:.1%} of a table changes"))
     if rule.min_share is not None:
@@ -184,6 +199,11 @@ def _conditions(rule: PolicyRule, facts: ChangeFacts) -> list[tuple[Truth, str]]
     return found
 
 
+def _in_schemas(names: Sequence[str]) -> tuple[str, ...]:
+    """Names as `schema.table`; one without a dot is in `main`."""
+    return tuple(name if "." in name else f"main.{name}" for name in names)
+
+
 def _match(values: Sequence[str], globs: Sequence[str], is_allow: bool) -> Truth:
     if not values:
         return False if is_allow else None
@@ -191,12 +211,24 @@ def _match(values: Sequence[str], globs: Sequence[str], is_allow: bool) -> Truth
     return all(hits) if is_allow else any(hits)
 
 
+class CaseFacts(ChangeFacts):
+    """Facts as a person writes them; a kind that no change is of is a mistake."""
+
+    @field_validator("kinds")
+    @classmethod
+    def _are_kinds(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        for kind in kinds:
+            if kind not in CHANGE_KINDS:
+                raise ValueError(explain_unknown(kind))
+        return kinds
+
+
 class PolicyCase(Model):
     """One case of a policy test file: facts, and the verdict they must get."""
 
     name: str
     expect: Verdict
-    facts: ChangeFacts
+    facts: CaseFacts
 
 
 class _CaseFile(Model):
@@ -219,10 +251,12 @@ class CaseOutcome:
 def run_cases(settings: PolicySettings, path: Path) -> tuple[CaseOutcome, ...]:
     """Judge every `[[case]]` of a TOML file; raises `ConfigError` when the file is not one of cases."""
     try:
-        cases = _CaseFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).case
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
-        raise ConfigError(
-            f"{path} is not a file of policy cases: {error}.",
-            hint='Write [[case]] tables with name, expect and facts = { kinds = ["insert"], rows = 5 }.',
-        ) from error
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is not a file of policy cases: {error}.", hint=_CASES_HINT) from error
+    try:
+        cases = _CaseFile.model_validate(document).case
+    except ValidationError as error:
+        faults = "\n".join(describe_faults(error, _CaseFile, document))
+        raise ConfigError(f"{path} is not a file of policy cases:\n{faults}", hint=_CASES_HINT) from error
     return tuple(CaseOutcome(case=c, found=judge(settings, c.facts)) for c in cases)

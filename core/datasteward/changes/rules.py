@@ -7,10 +7,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from datasteward.changes.counts import count_of
+from datasteward.changes.kinds import CHANGE_KINDS
 from datasteward.changes.model import Proposal
 from datasteward.changes.policy import PolicyRule, PolicySettings, facts_of, judge
 from datasteward.errors import ConfigError, ToolError
 from datasteward.file_lock import hold_file_lock
+from datasteward.model_faults import describe_faults
 from datasteward.settings import load_settings
 from datasteward.workspace import Workspace
 
@@ -24,7 +27,7 @@ def rule_for(proposal: Proposal, policy: PolicySettings) -> str:
     there is none, no personal data.
 
     Raises `ToolError` (forbidden) when no such rule can be: the change cannot be taken back, breaks a check, touches
-    no table that a rule could name, or an earlier rule decides on it.
+    no table or is of no kind that a rule could name, or an earlier rule decides on it.
     """
     facts = facts_of(proposal)
     if not facts.is_reversible:
@@ -33,9 +36,11 @@ def rule_for(proposal: Proposal, policy: PolicySettings) -> str:
         raise _no_rule("it breaks a check, and that is never allowed without asking")
     if not facts.tables or proposal.preview.files:
         raise _no_rule("it writes what a rule cannot name; rules name kinds and tables")
+    if unknown := [k for k in facts.kinds if k not in CHANGE_KINDS]:
+        raise _no_rule(f"rules do not know the kind {', '.join(unknown)}")
     shown = ", ".join(t.removeprefix("main.") for t in facts.tables)
     rule = PolicyRule(
-        name=f"{'/'.join(facts.kinds)} on {shown}, up to {facts.rows} rows",
+        name=f"{'/'.join(facts.kinds)} on {shown}, up to {count_of(facts.rows, 'row')}",
         verdict="allow",
         kinds=tuple(k.translate(_MAGIC) for k in facts.kinds),
         tables=tuple(t.translate(_MAGIC) for t in facts.tables),
@@ -87,9 +92,13 @@ def add_rule(workspace: Workspace, text: str) -> PolicyRule:
 def _read_rule(text: str) -> PolicyRule:
     try:
         document = tomllib.loads(text)
-        policy = PolicySettings.model_validate(document.get("policy"))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"This is not a rule: {error}.", hint=f"Write one {_HEAD} table.") from error
+    try:
+        policy = PolicySettings.model_validate(document.get("policy"))
+    except ValidationError as error:
+        faults = "\n".join(describe_faults(error, PolicySettings, document.get("policy")))
+        raise ConfigError(f"This is not a rule: {faults}", hint=f"Write one {_HEAD} table.") from error
     if set(document) != {"policy"} or set(document["policy"]) != {"rules"} or len(policy.rules) != 1:
         raise ConfigError("The text holds more or less than one rule.", hint=f"Write one {_HEAD} table.")
     return policy.rules[0]
