@@ -120,14 +120,14 @@ def render_grants(plan: Plan) -> str:
 
 
 def _grants_of(step: PlanStep) -> list[str]:
-    from datasteward.changes.render import make_safe
+    from datasteward.changes.quoting import quote
 
     grants = [f"GRANTS the change with digest {_line(d)}" for d in step.digests]
     if step.asks:
         return ["its change will be asked for"]
     if step.sql.strip() and step.writes:
         grants += [f"GRANTS one change of {_line(', '.join(step.writes))} by exactly this SQL:"]
-        grants += [f"  {make_safe(line)}" for line in step.sql.strip().splitlines()]
+        grants += quote(step.sql.strip())
     elif step.kinds and step.writes:
         grants.append(f"GRANTS one change by {_line(', '.join(step.kinds))} of {_line(', '.join(step.writes))}")
     elif step.writes:
@@ -136,7 +136,7 @@ def _grants_of(step: PlanStep) -> list[str]:
 
 
 def _line(text: str) -> str:
-    from datasteward.changes.render import make_safe
+    from datasteward.changes.quoting import make_safe
 
     return make_safe(" ".join(text.split()))
 

@@ -186,8 +186,9 @@ def test_estimates_of_a_run_are_told_until_it_is_applied() -> None:
     )
     preview = Preview(tables=(table,))
     report = ChangeReport(change="c11", status="applied", message="", digest="", preview=preview)
-    told = render_report(report)
+    told = render_report(report, reader="person")
     assert "tables of the run: days\nsteward pipeline status c11 tells its rows" in told and "422" not in told
+    assert "\npipeline_status c11 tells its rows" in render_report(report)
     assert "422 -> about 422" in render_report(replace(report, status="waiting"))
     assert summarise_effect(preview, applied_as="c11") == "run of days, /runs c11 tells its rows"
     assert summarise_effect(preview) == "days rebuilt, 422 → about 422 rows"

@@ -18,10 +18,11 @@ class ChangeStatusInput(ToolInput):
 
 @tool(title="Ask what became of a change", is_read_only=False, is_idempotent=True)
 async def change_status(arguments: ChangeStatusInput, context: ToolContext) -> ChangeOutput:
-    """The state of a change: waiting, approved, applied, rejected (with the comment), denied, expired, moved, unknown.
+    """The state: waiting, approved, applied, rejected (with the comment), denied, expired, moved, failed, replaced,
+    unknown.
 
-    Waits for a decision up to wait_seconds; call again while it says waiting. There is no tool that approves.
+    Waits up to wait_seconds for a decision; call again while it says waiting. No tool approves.
     """
     service: ChangeService = context.services.changes
     report = await service.status(arguments.change, wait_seconds=arguments.wait_seconds)
-    return present_change(report, with_rows=False)
+    return present_change(report, with_rows=False, root=service.workspace_root)

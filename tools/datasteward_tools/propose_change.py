@@ -34,7 +34,7 @@ async def propose_change(arguments: ProposeChangeInput, context: ToolContext) ->
         purpose=arguments.purpose,
         parameters=_parameters(arguments.parameters),
     )
-    return present_change(report, with_rows=True)
+    return present_change(report, with_rows=True, root=service.workspace_root)
 
 
 def _parameters(values: list[Any] | dict[str, Any] | None) -> tuple[Parameter, ...]:

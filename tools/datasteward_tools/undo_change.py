@@ -25,4 +25,4 @@ async def undo_change(arguments: UndoChangeInput, context: ToolContext) -> Chang
         requested_by=f"{context.caller.front_end}:{context.caller.name}",
         purpose=arguments.purpose,
     )
-    return present_change(report, with_rows=True)
+    return present_change(report, with_rows=True, root=service.workspace_root)

@@ -33,6 +33,7 @@ from datasteward.changes.jobs import (
 from datasteward.changes.model import ChangeStatus, ColumnLabel, Proposal
 from datasteward.changes.policy import PolicySettings
 from datasteward.changes.ports import Hooks, WriterHost
+from datasteward.changes.reports import wrong_state
 from datasteward.changes.signatures import refuse_unsigned
 from datasteward.changes.store import ChangeRow, ChangeStore
 from datasteward.changes.threads import in_thread
@@ -123,6 +124,8 @@ class Applying:
         with self.store.transaction() as moves:
             moves.expire()
             row = moves.get(number)
+            if row.summary.status != "approved":
+                raise wrong_state(row)
             self._verify(moves.connection, row)
             attempt = moves.claim(number)
             moves.note(number, "change.applying", {"attempt": attempt, "digest": row.summary.digest})

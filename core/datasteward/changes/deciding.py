@@ -15,10 +15,15 @@ from datasteward.changes.file_effects import drop_staged
 from datasteward.changes.history import JournalWriter
 from datasteward.changes.model import Approval
 from datasteward.changes.policy import PolicySettings
-from datasteward.changes.reports import ChangeReport, report_of, show_instant
+from datasteward.changes.reports import ChangeReport, report_of, show_instant, wrong_state
 from datasteward.changes.signatures import refuse_unsigned
 from datasteward.changes.store import ChangeRow, ChangeStore
 from datasteward.errors import ToolError
+
+UNSIGNED_POLICY = (
+    "The policy is not signed, so its allow rules do not count; with the approver's passphrase"
+    " steward policy sign makes them count as they are now."
+)
 
 Channel = Literal["terminal", "app", "elicitation", "policy", "headless"]
 
@@ -57,13 +62,16 @@ class Deciding:
         self.expire()
         earlier = report_of(self.store.get(number))
         if decision.channel == "elicitation" and earlier.status == "waiting" and not self.can_elicit(earlier):
-            raise ToolError(f"c{number} has to be decided in the inbox, not in the client.", code="forbidden")
+            raise ToolError(
+                f"c{number} has to be decided in the inbox, not in the client.",
+                code="forbidden",
+                hint=f"steward changes approve c{number}, or the app, decides on it.",
+            )
         crash_point("decide.before_record")
         with self.store.transaction() as moves:
             row = moves.get(number)
             if row.summary.status != "waiting":
-                decided = f" by {row.approval.by}" if row.approval else ""
-                raise ToolError(f"c{number} is {row.summary.status}{decided}; it no longer waits.", code="conflict")
+                raise wrong_state(row)
             if not digest == row.summary.digest == digest_of(row.proposal):
                 raise _other_digest(row)
             approval = _make_approval(row, digest, moves.now, "approve", decision)
@@ -76,7 +84,10 @@ class Deciding:
         self.history.flush()
 
     def reject(self, number: int, digest: str | None, decision: Decision) -> None:
-        """Reject a waiting change, with `digest` only if it is the one that was shown."""
+        """Reject a waiting change, with `digest` only if it is the one that was shown.
+
+        An approved one that nobody is applying is rejected too: its approval is taken back.
+        """
         self.expire()
         crash_point("decide.before_record")
         with self.store.transaction() as moves:
@@ -98,12 +109,13 @@ class Deciding:
         self.history.flush()
 
     def can_elicit(self, report: ChangeReport) -> bool:
-        """Whether the user of an MCP client may decide this in the client."""
+        """Whether the user of an MCP client may decide this in the client; what is of high risk takes more than a tick."""
         return (
             report.status == "waiting"
             and self.policy().elicit == "reversible"
             and report.preview.is_reversible
             and not report.preview.checks
+            and report.preview.risk.level != "high"
             and not self.needs_signature()
         )
 
@@ -114,6 +126,11 @@ class Deciding:
     def may_allow_by_policy(self) -> bool:
         """Whether an `allow` of the policy counts: there is no key, or the approver has signed this policy."""
         return self.store.may_allow_by_policy(self.state_folder, self.policy())
+
+    def explain_unsigned(self) -> str | None:
+        """Why the `allow` rules of the policy do not count and what to do, or None when they do or there are none."""
+        has_rules = any(rule.verdict == "allow" for rule in self.policy().rules)
+        return UNSIGNED_POLICY if has_rules and not self.may_allow_by_policy() else None
 
     def make_approver(self, passphrase: str) -> str:
         """Make the approver's key and return its public half."""

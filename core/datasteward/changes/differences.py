@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from datasteward.changes.counts import count_of, span_of
 from datasteward.changes.model import Preview, TableEffect
 
 
@@ -46,14 +47,10 @@ def _counts(effect: TableEffect) -> dict[str, int]:
 
 def _columns(effect: TableEffect) -> dict[str, str]:
     return {
-        f"{effect.table.label}.{c.column}": f"{c.changed_rows:,} rows from {_span(c.least_before, c.greatest_before)}"
-        f" to {_span(c.least_after, c.greatest_after)}"
+        f"{effect.table.label}.{c.column}": f"{count_of(c.changed_rows, 'row')}"
+        f" from {span_of(c.least_before, c.greatest_before)} to {span_of(c.least_after, c.greatest_after)}"
         for c in effect.columns
     }
-
-
-def _span(least: str | None, greatest: str | None) -> str:
-    return "NULL" if least is None else f"{least}..{greatest}"
 
 
 def _compare_named(noun: str, before: dict[str, str], after: dict[str, str]) -> Iterator[str]:

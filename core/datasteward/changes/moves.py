@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datasteward.changes.digest import digest_of
 from datasteward.changes.jobs import Applied
 from datasteward.changes.model import Approval, ChangeStatus, Fingerprint, Preview, Proposal
+from datasteward.changes.reports import wrong_state
 from datasteward.changes.stored import ChangeRow, read_change
 from datasteward.errors import ToolError
 
@@ -77,11 +78,11 @@ class Moves:
         )
 
     def reject(self, number: int, approval: Approval) -> None:
-        """Move a waiting change to rejected."""
+        """Move a waiting change, or an approved one that nobody is applying, to rejected."""
         self._move(
             number,
-            ("waiting",),
-            "status = 'rejected', approval = ?, message = ?",
+            ("waiting", "approved"),
+            "status = 'rejected', approval = ?, approved_until = NULL, message = ?",
             (approval.model_dump_json(), approval.comment),
         )
 
@@ -228,8 +229,4 @@ class Moves:
             (*values, number, *origins, *extra),
         ).rowcount
         if changed != 1:
-            raise ToolError(
-                f"c{number} is {read_change(self.connection, number).summary.status}, not {' or '.join(origins)}.",
-                code="conflict",
-                hint="Someone else was first. Ask for its state.",
-            )
+            raise wrong_state(read_change(self.connection, number))

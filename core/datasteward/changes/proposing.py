@@ -16,7 +16,7 @@ from datasteward.changes.jobs import OUTCOME, Body, Failed, Measurement, Preview
 from datasteward.changes.model import Preview, Proposal, StatementWork, UndoWork
 from datasteward.changes.policy import PolicySettings, PolicyVerdict, facts_of, judge
 from datasteward.changes.ports import Hooks, WriterHost
-from datasteward.changes.reports import TITLE_CHARACTERS
+from datasteward.changes.reports import TITLE_CHARACTERS, describe_state
 from datasteward.changes.risk import assess_risk
 from datasteward.changes.stamps import stamp_database
 from datasteward.changes.store import ChangeRow, ChangeStore
@@ -170,7 +170,7 @@ def draft_undo(store: ChangeStore, number: int, *, requested_by: str, purpose: s
     if row.summary.undone_by is not None:
         raise ToolError(f"{change} was already taken back by c{row.summary.undone_by}.", code="conflict")
     if row.summary.status != "applied" or row.applied is None:
-        raise ToolError(f"{change} is {row.summary.status}, so there is nothing to take back.", code="conflict")
+        raise ToolError(f"{describe_state(row)} There is nothing to take back.", code="conflict")
     if later := store.later_changes(number):
         raise ToolError(
             f"{change} cannot be taken back yet: later changes to the same things are"

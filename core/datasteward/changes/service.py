@@ -20,10 +20,9 @@ from datasteward.changes.model import ChangeStatus, Parameter
 from datasteward.changes.policy import PolicySettings, PolicyVerdict, facts_of, judge
 from datasteward.changes.ports import Hooks, Inspector, JournalLike, NoHooks, WriterHost
 from datasteward.changes.proposing import Draft, Proposing, draft_undo
-from datasteward.changes.reports import ChangeReport, parse_handle, report_of, shorten, show_instant
+from datasteward.changes.reports import ChangeReport, parse_handle, report_of, shorten, show_instant, wrong_state
 from datasteward.changes.store import ChangeEvent, ChangeRow, ChangeStore, ChangeSummary
 from datasteward.changes.threads import in_thread
-from datasteward.errors import ToolError
 from datasteward.state import StateDatabase
 
 __all__ = ["LONGEST_WAIT_SECONDS", "ChangeReport", "ChangeService", "Channel"]
@@ -53,6 +52,7 @@ class ChangeService:
         self.policy = policy
         self.state_folder = Path(place.state_folder)
         """Where keys, undo records and staged files are."""
+        self.workspace_root = Path(place.workspace_root)
         self._inspector = inspector
         self._hooks: Hooks = hooks or NoHooks()
         self._listeners: list[Callable[[str], None]] = []
@@ -140,7 +140,7 @@ class ChangeService:
         number = parse_handle(change)
         row = await in_thread(lambda: self.store.get(number))
         if row.summary.status != "waiting":
-            raise ToolError(f"{change} is {row.summary.status}, so it cannot be edited.", code="conflict")
+            raise wrong_state(row)
         report = await self.propose(sql, requested_by=requested_by, purpose=row.proposal.purpose)
 
         def link() -> None:
@@ -176,7 +176,7 @@ class ChangeService:
     async def reject(
         self, change: str, *, by: str, channel: Channel, comment: str = "", digest: str | None = None
     ) -> ChangeReport:
-        """Reject a waiting change; whoever proposed it is told the comment."""
+        """Reject a waiting change, or an approved one that nobody is applying; whoever proposed it is told the comment."""
         number, decision = parse_handle(change), Decision(by=by, channel=channel, comment=comment)
         await in_thread(lambda: self._deciding.reject(number, digest, decision))
         return await self.status(change)
@@ -231,6 +231,10 @@ class ChangeService:
         """What the policy of now says to a change, and why."""
         row = await self.show(change)
         return judge(self.policy, facts_of(row.proposal))
+
+    async def explain_unsigned(self) -> str | None:
+        """Why the `allow` rules of the policy do not count and what to do, or None when they do or there are none."""
+        return await in_thread(self._deciding.explain_unsigned)
 
     def can_elicit(self, report: ChangeReport) -> bool:
         """Whether the user of an MCP client may decide this in the client."""

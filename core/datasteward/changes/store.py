@@ -120,8 +120,8 @@ class ChangeStore:
         """The change's line; raises `ToolError` (not_found)."""
         with self.state.connection(write=False) as connection:
             row = connection.execute(f"SELECT {SUMMARY_COLUMNS} FROM changes WHERE number = ?", (number,)).fetchone()
-        if row is None:
-            raise no_such_change(number)
+            if row is None:
+                raise no_such_change(connection, number)
         return read_summary(row)
 
     def events(self, number: int) -> tuple[ChangeEvent, ...]:

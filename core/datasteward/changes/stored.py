@@ -85,7 +85,7 @@ def read_change(connection: sqlite3.Connection, number: int) -> ChangeRow:
 def _read_change(connection: sqlite3.Connection, number: int) -> ChangeRow:
     row = connection.execute(f"SELECT {SUMMARY_COLUMNS}, {_REST} FROM changes WHERE number = ?", (number,)).fetchone()
     if row is None:
-        raise no_such_change(number)
+        raise no_such_change(connection, number)
     rest = row[11:]
     return ChangeRow(
         summary=read_summary(row[:11]),
@@ -102,9 +102,11 @@ def _read_change(connection: sqlite3.Connection, number: int) -> ChangeRow:
     )
 
 
-def no_such_change(number: int) -> ToolError:
+def no_such_change(connection: sqlite3.Connection, number: int) -> ToolError:
     """The error for a number that no change has."""
-    return ToolError(f"There is no change c{number}.", code="not_found", hint="steward changes list shows them.")
+    newest = connection.execute("SELECT max(number) FROM changes").fetchone()[0]
+    hint = "None was proposed in this workspace yet." if newest is None else f"The newest is c{newest}."
+    return ToolError(f"There is no change c{number}.", code="not_found", hint=hint)
 
 
 def read_summary(row: Sequence[object]) -> ChangeSummary:

@@ -71,7 +71,7 @@ def _refuse_existing(walk: TreeWalk, schema: str, name: str) -> None:
     stored = walk.catalog.find(schema, name)
     if stored is not None:
         raise Refused(
-            f"There is already a {stored.kind} {name}.",
+            f"There is already a {stored.kind} {_label(schema, name)}.",
             code="conflict",
             hint="CREATE OR REPLACE replaces it; another name keeps both.",
         )
@@ -200,7 +200,7 @@ def judge_drop(reader: TokenReader, walk: TreeWalk) -> str:
         path = reader.path()
         schema, name = (path[-1], path[-1]) if kind == "schema" else walk.split_target(path)
         if kind in {"table", "view"} and not may_be_missing and walk.catalog.find(schema, name) is None:
-            raise Refused(f"There is no {kind} {name} to drop.", code="not_found")
+            raise Refused(f"There is no {kind} {_label(schema, name)} to drop.", code="not_found")
         walk.found.writes[WriteTarget(kind=_DROPPABLE[kind], schema=schema, name=name, action="drop")] = None
         if reader.now.text != ",":
             break
@@ -209,6 +209,10 @@ def judge_drop(reader: TokenReader, walk: TreeWalk) -> str:
     if not reader.is_done:
         raise reader.unknown()
     return f"drop_{_DROPPABLE[kind]}"
+
+
+def _label(schema: str, name: str) -> str:
+    return name if schema == "main" else f"{schema}.{name}"
 
 
 def judge_alter(reader: TokenReader, walk: TreeWalk) -> str:
@@ -220,7 +224,7 @@ def judge_alter(reader: TokenReader, walk: TreeWalk) -> str:
     may_be_missing = reader.take("if", "exists")
     schema, name = walk.split_target(reader.path())
     if kind != "sequence" and not may_be_missing and walk.catalog.find(schema, name) is None:
-        raise Refused(f"There is no {kind} {name} to alter.", code="not_found")
+        raise Refused(f"There is no {kind} {_label(schema, name)} to alter.", code="not_found")
     walk.found.writes[WriteTarget(kind=_DROPPABLE[kind], schema=schema, name=name, action="alter")] = None
     rest = reader.rest()
     if len(rest) == 3 and [t.word for t in rest[:2]] == ["rename", "to"]:
