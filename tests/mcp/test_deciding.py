@@ -45,9 +45,28 @@ async def test_a_reversible_change_is_approved_in_the_client_after_its_effect_wa
         result = await client.call_tool("propose_change", {"sql": UPDATE, "purpose": "test"})
         assert result.structured_content["status"] == "applied", result
         assert await zeros(client) == 3
-    assert len(seen) == 1
-    assert "orders" in seen[0]
-    assert "2" in seen[0]
+    (asked,) = seen
+    for told in (
+        "Apply c1?",
+        "asked by mcp:",
+        "they say (not verified):\n| test\n",
+        f"| {UPDATE}\n",
+        "orders: +0 ~2 -0 rows (1,000 -> 1,000)",
+        "policy: ask: decided by the default",
+        "digest: ",
+    ):
+        assert told in asked, asked
+    assert "change_status" not in asked
+
+
+async def test_what_is_of_high_risk_waits_for_the_inbox_and_says_so(folder: Path) -> None:
+    seen: list[str] = []
+    yes = ElicitResult(action="accept", content={"approve": True})
+    async with connect(folder, "legacy", yes, seen) as client:
+        result = await client.call_tool("propose_change", {"sql": "DELETE FROM orders WHERE id >= 100"})
+        assert result.structured_content["status"] == "waiting"
+        assert "a person decides in the inbox, since its risk is high" in result.content[0].text
+    assert seen == []
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from datasteward.changes.render import render_report
-from datasteward.changes.service import ChangeReport, ChangeService
+from datasteward.changes.render import render_change
+from datasteward.changes.reports import report_of
+from datasteward.changes.service import ChangeService
 from datasteward.errors import ToolError
 
 
@@ -24,10 +25,15 @@ class ClientDecisions:
 
     async def question(self, change: str) -> ClientQuestion | None:
         """The question about a waiting change, or None when it has to wait for the inbox."""
-        report = await self._service.status(change)
-        if not self._service.can_elicit(report):
+        row = await self._service.show(change)
+        if not self._service.can_elicit(report_of(row)):
             return None
-        return ClientQuestion(change=report.change, digest=report.digest, message=_message(report))
+        shown = render_change(row, root=self._service.workspace_root)
+        return ClientQuestion(
+            change=row.summary.handle,
+            digest=row.summary.digest,
+            message=f"Apply {row.summary.handle}? Its effect was measured and rolled back:\n\n{shown}",
+        )
 
     async def answer(self, change: str, digest: str, *, is_approved: bool, comment: str, by: str) -> str:
         """Record the decision and carry it out; a sentence when it came too late or no longer fits, else empty."""
@@ -39,7 +45,3 @@ class ClientDecisions:
         except ToolError as error:
             return str(error)
         return ""
-
-
-def _message(report: ChangeReport) -> str:
-    return f"Apply {report.change}? This is its real effect, measured and rolled back:\n\n{render_report(report, with_rows=True)}"
