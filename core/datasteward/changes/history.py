@@ -1,12 +1,9 @@
-"""Steps of changes on their way into the journal, and the whole story of a change as JSON and Markdown."""
+"""Steps of changes on their way into the journal."""
 
 import json
-from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from datasteward.changes.digest import show_digest
 from datasteward.changes.ports import JournalLike, JsonLike
-from datasteward.changes.store import ChangeEvent, ChangeRow, ChangeStore
+from datasteward.changes.store import ChangeStore
 
 
 class JournalWriter:
@@ -27,45 +24,3 @@ class JournalWriter:
             entry = self._journal.append(event.event, fields)
             with self._store.transaction() as moves:
                 moves.mark_written(event.id, entry.hash)
-
-
-def trace_json(row: ChangeRow, events: Sequence[ChangeEvent]) -> str:
-    """The decision trace: proposal, verdicts, decisions and outcome with their hashes, as indented JSON."""
-    document = {
-        "change": row.summary.handle,
-        "status": row.summary.status,
-        "digest": row.summary.digest,
-        "proposal": row.proposal.model_dump(mode="json"),
-        "policy": row.verdict,
-        "approval": row.approval.model_dump(mode="json") if row.approval else None,
-        "applied": row.applied.model_dump(mode="json") if row.applied else None,
-        "steps": [
-            {"step": e.id, "at": _time(e.at), "event": e.event, "fields": dict(e.fields), "journal": e.entry_hash}
-            for e in events
-        ],
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False)
-
-
-def trace_markdown(row: ChangeRow, events: Sequence[ChangeEvent]) -> str:
-    """The decision trace as a Markdown page."""
-    lines = [
-        f"# Change {row.summary.handle}: {row.summary.status}",
-        "",
-        f"Digest `{row.summary.digest}` ({show_digest(row.summary.digest)}), asked by {row.summary.requested_by}.",
-        "",
-    ]
-    for statement in row.proposal.statements:
-        lines += ["```sql", statement.sql, "```", ""]
-    lines += ["| step | when | event | details | journal entry |", "|--:|---|---|---|---|"]
-    for event in events:
-        details = "; ".join(
-            f"{k}: {v}" for k, v in event.fields.items() if v not in ("", None, []) and k != "sql_sha256"
-        )
-        safe = details.replace("|", "\\|").replace("\n", " ")
-        lines.append(f"| {event.id} | {_time(event.at)} | {event.event} | {safe} | {(event.entry_hash or '')[:12]} |")
-    return "\n".join(lines) + "\n"
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
