@@ -54,8 +54,21 @@ async def _call(scope: Scope, name: str, arguments: Mapping[str, Any]) -> ToolAn
 
 
 def name_commands(text: str) -> str:
-    """The text with commands in place of tool names."""
-    return _TOOL_NAME.sub(lambda match: COMMANDS[match[0]], text)
+    """The text with commands in place of tool names; what is quoted, and rows, stay as they are."""
+    return "\n".join(
+        line if line.startswith(("|", " ")) else _TOOL_NAME.sub(lambda match: COMMANDS[match[0]], line)
+        for line in text.split("\n")
+    )
+
+
+def name_commands_in(error: ToolError) -> ToolError:
+    """The same error for a person at the command line."""
+    return ToolError(
+        name_commands(error.message),
+        code=error.code,
+        hint=name_commands(error.hint) if error.hint else None,
+        position=error.position,
+    )
 
 
 class _Progress:

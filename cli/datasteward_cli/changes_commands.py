@@ -15,12 +15,14 @@ from datasteward_cli.app import Scope
 from datasteward_cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from datasteward.changes.model import ChangeStatus
-    from datasteward.changes.service import ChangeService
+    from datasteward.changes.model import Preview
+    from datasteward.changes.service import ChangeReport, ChangeService
+    from datasteward.changes.store import ChangeRow
 
 T = TypeVar("T")
 WATCH_SECONDS = 0.5
-TYPED_SHARE = 0.1
+WATCHED = 1000
+_OUTCOMES = {"applied": ExitCode.DONE, "denied": ExitCode.DENIED}
 
 
 def with_service(scope: Scope, work: "Callable[[ChangeService], Awaitable[T]]") -> T:
@@ -32,7 +34,12 @@ def with_service(scope: Scope, work: "Callable[[ChangeService], Awaitable[T]]") 
             await service.recover()
             return await work(service)
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except ToolError as error:
+        from datasteward_cli.calls import name_commands_in
+
+        raise name_commands_in(error) from error
 
 
 @click.group()
@@ -72,6 +79,8 @@ def propose_sql(scope: Scope, sql: str | None, sql_file: "TextIO | None", purpos
     """
     from datasteward_cli.calls import call_tool, name_commands
 
+    if sql is not None and sql_file is not None:
+        raise click.UsageError("The SQL was given twice, as an argument and with -f; give one of them.")
     text = sql_file.read() if sql_file else sys.stdin.read() if sql == "-" else sql
     if not text:
         raise click.UsageError("No SQL was given: steward changes propose 'DELETE FROM …', -f FILE, or -.")
@@ -79,8 +88,7 @@ def propose_sql(scope: Scope, sql: str | None, sql_file: "TextIO | None", purpos
     click.echo(json.dumps(answer.structured, ensure_ascii=False) if as_json else name_commands(answer.text))
     if answer.structured["status"] == "waiting":
         click.echo(f"Decide with: steward changes approve {answer.structured['change']}", err=True)
-    codes = {"applied": ExitCode.DONE, "denied": ExitCode.DENIED}
-    return codes.get(str(answer.structured["status"]), ExitCode.WAITING_FOR_APPROVAL)
+    return _OUTCOMES.get(str(answer.structured["status"]), ExitCode.WAITING_FOR_APPROVAL)
 
 
 @changes.command("show")
@@ -89,17 +97,24 @@ def propose_sql(scope: Scope, sql: str | None, sql_file: "TextIO | None", purpos
 @click.pass_obj
 def show_change(scope: Scope, change: str, form: str) -> None:
     """Show one change with its effect; json and markdown give the whole decision trace."""
-    from datasteward.changes.history import trace_json, trace_markdown
-    from datasteward.changes.render import render_change
+    from datasteward.changes.trace import trace_json, trace_markdown
 
     async def read(service: "ChangeService") -> str:
         row = await service.show(change)
         if form == "text":
-            return render_change(row)
+            return await _show(service, row)
         steps = await service.history(change)
-        return trace_json(row, steps) if form == "json" else trace_markdown(row, steps)
+        return trace_json(row, steps) if form == "json" else trace_markdown(row, steps, root=service.workspace_root)
 
     click.echo(with_service(scope, read))
+
+
+async def _show(service: "ChangeService", row: "ChangeRow") -> str:
+    from datasteward.changes.render import render_change
+
+    is_allowed = row.summary.status == "waiting" and row.verdict.startswith("allow:")
+    note = await service.explain_unsigned() if is_allowed else None
+    return render_change(row, root=service.workspace_root, policy_note=note)
 
 
 @changes.command("approve")
@@ -108,39 +123,54 @@ def show_change(scope: Scope, change: str, form: str) -> None:
 @click.option("--edit", type=click.File("r", encoding="utf-8"), help="Approve this file's SQL in its place.")
 @click.pass_obj
 def approve_change(scope: Scope, change: str, comment: str, edit: "TextIO | None") -> int:
-    """Show a change and, after a yes typed at this terminal, apply it."""
+    """Show a change and, after a yes typed at this terminal, apply it.
+
+    Exit code 0 when it is applied, 3 when the policy denies the edited one, 4 when it was not approved and still waits.
+    """
     _require_terminal()
     sql = edit.read() if edit is not None else None
 
-    async def decide(service: "ChangeService") -> "ChangeStatus":
-        from datasteward.changes.render import render_change, render_report
+    async def decide(service: "ChangeService") -> ExitCode:
+        if sql is None:
+            return await _decide(service, change, comment)
+        edited = await service.edit(change, sql, requested_by=f"cli:{user_name()}", comment=comment)
+        if edited.status == "waiting":
+            return await _decide(service, edited.change, comment)
+        return _tell_outcome(service, edited)
 
-        chosen = change
-        if sql is not None:
-            chosen = (await service.edit(change, sql, requested_by=f"cli:{user_name()}", comment=comment)).change
-        row = await service.show(chosen)
-        click.echo(render_change(row))
-        if row.summary.status != "waiting":
-            raise ToolError(f"{chosen} is {row.summary.status}; it no longer waits.", code="conflict")
-        effects = row.proposal.preview.tables
-        rows = sum(t.inserted + t.updated + t.deleted for t in effects)
-        is_large = any(
-            not t.is_estimated and t.deleted + t.updated > TYPED_SHARE * max(1, t.rows_before) for t in effects
-        )
-        drop_typed_ahead()
-        if not _is_confirmed(chosen, rows if is_large or not row.proposal.preview.is_reversible else None):
-            raise ToolError(f"{chosen} was left as it is.", code="cancelled")
-        key = None
-        if service.needs_signature():
-            key = service.unlock_approver(getpass.getpass("Approver's passphrase: "))
-        report = await service.approve(
-            chosen, digest=row.summary.digest, by=user_name(), channel="terminal", comment=comment, key=key
-        )
-        click.echo(render_report(report, with_rows=False))
-        return report.status
+    return with_service(scope, decide)
 
-    status = with_service(scope, decide)
-    return ExitCode.DONE if status == "applied" else ExitCode.WAITING_FOR_APPROVAL
+
+async def _decide(service: "ChangeService", change: str, comment: str) -> ExitCode:
+    from datasteward.changes.reports import wrong_state
+
+    row = await service.show(change)
+    handle = row.summary.handle
+    click.echo(await _show(service, row))
+    if row.summary.status == "approved":
+        by = f" by {row.approval.by}" if row.approval is not None else ""
+        click.echo(f"{handle} is approved already{by}; applying it.", err=True)
+        return _tell_outcome(service, await service.apply(handle))
+    if row.summary.status != "waiting":
+        raise wrong_state(row)
+    drop_typed_ahead()
+    if not is_confirmed(handle, row.proposal.preview):
+        click.echo(f"{handle} was not approved; it still waits.", err=True)
+        return ExitCode.WAITING_FOR_APPROVAL
+    key = None
+    if service.needs_signature():
+        key = service.unlock_approver(getpass.getpass("Approver's passphrase: "))
+    report = await service.approve(
+        handle, digest=row.summary.digest, by=user_name(), channel="terminal", comment=comment, key=key
+    )
+    return _tell_outcome(service, report)
+
+
+def _tell_outcome(service: "ChangeService", report: "ChangeReport") -> ExitCode:
+    from datasteward.changes.render import render_report
+
+    click.echo(render_report(report, with_rows=False, reader="person", root=service.workspace_root))
+    return _OUTCOMES.get(report.status, ExitCode.WAITING_FOR_APPROVAL)
 
 
 def _require_terminal() -> None:
@@ -165,17 +195,18 @@ def drop_typed_ahead() -> None:
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
-def _is_confirmed(change: str, typed_rows: int | None) -> bool:
-    if typed_rows is None:
+def is_confirmed(change: str, preview: "Preview") -> bool:
+    """Whether the person says yes; what is large or final takes a word that stands in the preview above."""
+    from datasteward_cli.typed_answers import answer_to_type
+
+    expected = answer_to_type(change, preview)
+    if expected is None:
         return click.confirm(f"Apply {change}?", default=False)
-    answer: str = click.prompt(
-        f"This is large or final. Type how many rows change (come in, change and go, together) to apply {change}",
-        type=str,
-    )
-    is_right = answer.strip().replace(",", "") == str(typed_rows)
-    if not is_right:
-        click.echo(f"'{answer.strip()}' is not that number.", err=True)
-    return is_right
+    answer: str = click.prompt(expected.question, type=str)
+    if expected.accepts(answer):
+        return True
+    click.echo(f"'{answer.strip()}' is not what was asked for.", err=True)
+    return False
 
 
 def user_name() -> str:
@@ -191,7 +222,7 @@ def user_name() -> str:
 @click.option("--comment", "-m", default="", help="Why; whoever proposed it is told.")
 @click.pass_obj
 def reject_change(scope: Scope, change: str, comment: str) -> None:
-    """Reject a change."""
+    """Reject a change, or take back the approval of one that was not applied."""
     report = with_service(
         scope, lambda service: service.reject(change, by=user_name(), channel="terminal", comment=comment)
     )
@@ -208,22 +239,28 @@ def postpone_change(scope: Scope, change: str) -> None:
 
 
 @changes.command("watch")
-@click.option("--for", "seconds", type=float, default=0.0, help="Stop after this many seconds; 0 goes on.")
+@click.option(
+    "--for", "seconds", type=click.FloatRange(min=0), default=0.0, help="Stop after this many seconds; 0 goes on."
+)
 @click.pass_obj
 def watch_changes(scope: Scope, seconds: float) -> None:
-    """Print changes as they come and as their state changes, until interrupted."""
+    """Print the changes that are open, then each one that comes or changes its state, until interrupted."""
     import time
 
     from datasteward.changes.render import render_list
+    from datasteward.changes.service import OPEN
 
     async def watch(service: "ChangeService") -> None:
         known: dict[int, str] = {}
         end = time.monotonic() + seconds if seconds else float("inf")
+        is_first = True
         while True:
-            for summary in reversed(await service.summaries(only_open=not known, limit=200)):
-                if known.get(summary.number) != summary.status:
-                    known[summary.number] = summary.status
+            for summary in reversed(await service.summaries(limit=WATCHED)):
+                is_news = known.get(summary.number) != summary.status
+                known[summary.number] = summary.status
+                if is_news and (summary.status in OPEN or not is_first):
                     click.echo(render_list([summary]))
+            is_first = False
             if time.monotonic() >= end:
                 return
             await asyncio.sleep(WATCH_SECONDS)
@@ -238,16 +275,14 @@ def watch_changes(scope: Scope, seconds: float) -> None:
 def undo_change(scope: Scope, change: str, purpose: str) -> int:
     """Propose to take an applied change back; approve the proposal to do it."""
     from datasteward.changes.render import render_report
-    from datasteward_cli.calls import name_commands
 
     report = with_service(
         scope, lambda service: service.propose_undo(change, requested_by=f"cli:{user_name()}", purpose=purpose)
     )
-    click.echo(name_commands(render_report(report)))
-    if report.status != "waiting":
-        return ExitCode.DONE
-    click.echo(f"Decide with: steward changes approve {report.change}", err=True)
-    return ExitCode.WAITING_FOR_APPROVAL
+    click.echo(render_report(report, reader="person", root=scope.workspace.root))
+    if report.status == "waiting":
+        click.echo(f"Decide with: steward changes approve {report.change}", err=True)
+    return _OUTCOMES.get(report.status, ExitCode.WAITING_FOR_APPROVAL)
 
 
 @click.group()
@@ -260,14 +295,20 @@ def approver() -> None:
 def init_approver(scope: Scope) -> None:
     """Make the key under a passphrase; from then on every approval asks for it."""
     _require_terminal()
+    from datasteward.changes.approver import refuse_second_key, refuse_short
+
+    refuse_second_key(scope.workspace.state_folder)
     passphrase = getpass.getpass("New passphrase: ")
+    refuse_short(passphrase)
     if passphrase != getpass.getpass("Once more: "):
         raise ConfigError("The two passphrases differ.")
 
     async def make(service: "ChangeService") -> str:
-        return service.make_approver(passphrase)
+        click.echo(f"made; public key {service.make_approver(passphrase)}")
+        return await service.explain_unsigned() or ""
 
-    click.echo(f"made; public key {with_service(scope, make)}")
+    if unsigned := with_service(scope, make):
+        click.echo(unsigned)
 
 
 @click.group()
@@ -280,7 +321,13 @@ def policy() -> None:
 @click.pass_obj
 def explain_policy(scope: Scope, change: str) -> None:
     """Say which rule decides on a change, and why the ones before did not."""
-    click.echo(with_service(scope, lambda service: service.explain(change)).to_text())
+
+    async def explain(service: "ChangeService") -> str:
+        verdict = await service.explain(change)
+        unsigned = await service.explain_unsigned() if verdict.verdict == "allow" else None
+        return f"ask: {unsigned}\nsigned, it would say\n{verdict.to_text()}" if unsigned else verdict.to_text()
+
+    click.echo(with_service(scope, explain))
 
 
 @policy.command("test")

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from datasteward.changes.counts import count_of
 from datasteward.errors import ConfigError, DatastewardError
 from datasteward_cli.app import Scope
 from datasteward_cli.exit_codes import ExitCode
@@ -71,6 +72,7 @@ def _examine(scope: Scope, choice: ModelChoice) -> Iterator[Finding]:
         _workspace,
         _engine,
         _database,
+        _policy,
         _owner,
         _sandbox,
         model,
@@ -139,6 +141,32 @@ def _database(scope: Scope) -> Iterator[Finding]:
         )
         return
     yield Finding(level="ok", subject="database", text=f"{path.name}, {path.stat().st_size:,} bytes, can be opened")
+
+
+def _policy(scope: Scope) -> Iterator[Finding]:
+    from datasteward.changes.store import ChangeStore
+    from datasteward.state import StateDatabase
+
+    workspace, policy = scope.workspace, scope.settings.policy
+    allowing = sum(rule.verdict == "allow" for rule in policy.rules)
+    shown = f"{count_of(len(policy.rules), 'rule')}, {allowing} of them allow"
+    if not allowing or not workspace.state_path.is_file():
+        yield Finding(level="ok", subject="policy", text=shown)
+        return
+    state = StateDatabase(workspace.state_path)
+    try:
+        counts = ChangeStore(state).may_allow_by_policy(workspace.state_folder, policy)
+    finally:
+        state.close()
+    if counts:
+        yield Finding(level="ok", subject="policy", text=shown)
+    else:
+        yield Finding(
+            level="note",
+            subject="policy",
+            text=f"{shown}, which do not count, since the policy is not signed and there is an approver's key",
+            mend="steward policy sign, with the approver's passphrase.",
+        )
 
 
 def _owner(scope: Scope) -> Iterator[Finding]:

@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 
 import click
 
+from datasteward.changes.quoting import make_line
+from datasteward.changes.reports import parse_handle
+from datasteward.errors import ToolError
 from datasteward.journal import Entry, Journal
 from datasteward_cli.app import Scope
 from datasteward_cli.exit_codes import ExitCode
@@ -45,7 +48,8 @@ def log(
     since_moment = _moment(since)
     if verify:
         return _verify(journal)
-    wanted = {"tool": tool, "outcome": outcome, "proposal": change}
+    proposal = f"c{parse_handle(change)}" if change is not None else None
+    wanted = {"tool": tool, "outcome": outcome, "proposal": proposal}
 
     def matches(entry: Entry) -> bool:
         return (
@@ -59,6 +63,12 @@ def log(
     known = {e.event for e in entries}
     if event is not None and known and event not in known:
         raise click.UsageError(f"No entry has the event '{event}'; events here: {', '.join(sorted(known))}.")
+    if proposal is not None and not follow and not any(e.fields.get("proposal") == proposal for e in entries):
+        raise ToolError(
+            f"The journal tells nothing of a change {proposal}.",
+            code="not_found",
+            hint="steward changes list --all shows the changes.",
+        )
     found = [e for e in entries if matches(e)]
     for entry in found if show_all or change else found[-last:]:
         click.echo(_render(entry, as_json))
@@ -103,5 +113,5 @@ def _render(entry: Entry, as_json: bool) -> str:
 
 
 def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = make_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -15,6 +15,21 @@ from datasteward_cli.app import Scope
 from datasteward_cli.exit_codes import ExitCode
 
 STOP_SECONDS = 10.0
+EXAMPLE_RULES = """\
+Two rules of the policy, as an example; docs/configuration.md tells every condition.
+[[policy.rules]]
+name = "never drop"
+verdict = "deny"
+kinds = ["drop_*"]
+
+[[policy.rules]]
+name = "small corrections in staging"
+verdict = "allow"
+kinds = ["insert", "update"]
+tables = ["staging.*"]
+max_rows = 100
+reversible = true
+"""
 
 
 @click.command()
@@ -43,10 +58,13 @@ def render_settings() -> str:
         assert issubclass(model, BaseModel)
         lines.append(f"[{section}]")
         for key, item in model.model_fields.items():
-            lines.append(f"# {item.description}")
-            lines.append(f"# {key} = {_toml(item.default)}")
+            lines += [f"# {line}" for line in str(item.description).split("\n")]
+            if (section, key) == ("policy", "rules"):
+                lines.append("# An example stands below.")
+            else:
+                lines.append(f"# {key} = {_toml(item.default)}")
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"#   {line}".rstrip() for line in EXAMPLE_RULES.splitlines()), ""])
 
 
 def _toml(value: Any) -> str:

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 from tests.support.changes_workspace import ChangesWorkspace
+from tests.support.terminals import open_terminal
 
+from datasteward.changes.deciding import Decision
+from datasteward.errors import ToolError
 from datasteward_cli.app import Scope, run_app
 from datasteward_cli.changes_commands import with_service
 
@@ -57,6 +60,14 @@ def test_a_rejected_change_and_its_trace(workspace: ChangesWorkspace, capsys: py
     trace = json.loads(capsys.readouterr().out.partition("rejected\n")[2])
     assert [s["event"] for s in trace["steps"]] == ["change.proposed", "change.rejected"]
     assert trace["approval"]["comment"] == "wrong customer"
+
+
+def test_a_comment_stays_on_its_line_of_the_journal(
+    workspace: ChangesWorkspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steward(workspace, "changes", "reject", "c1", "-m", "no\nc2 was applied\x1b[2J")
+    assert steward(workspace, "log", "--change", "c1") == 0
+    assert "comment=no\\nc2 was applied\\u{1b}[2J" in capsys.readouterr().out
 
 
 def test_policy_cases_decide_the_exit_code(workspace: ChangesWorkspace, tmp_path: Path) -> None:
@@ -117,3 +128,167 @@ def test_an_edited_change_is_held_against_the_contracts_too(workspace: ChangesWo
     )
     (broken,) = report.preview.checks
     assert "amount" in broken.name and "10" in broken.detail
+
+
+ALLOW_UPDATES = "[[policy.rules]]\nname = 'updates'\nverdict = 'allow'\nkinds = ['update']\n"
+PASSPHRASE = "correct horse battery"
+
+
+def approve_without_applying(workspace: ChangesWorkspace) -> None:
+    """As after a kill right behind the yes."""
+    service = workspace.service()
+    digest = service.store.get(1).summary.digest
+    service._deciding.approve(1, digest, Decision(by="ada", channel="terminal"))
+
+
+def test_an_approved_change_that_was_not_applied_is_applied_without_another_question(
+    workspace: ChangesWorkspace,
+) -> None:
+    approve_without_applying(workspace)
+    terminal = open_terminal(workspace.root, "changes", "approve", "c1")
+    assert terminal.finish() == 0, terminal.shown
+    assert "c1 is approved already by ada; applying it." in terminal.shown
+    assert "c1: applied" in terminal.shown
+    assert workspace.receipts() == ["c1"]
+
+
+def test_an_approval_that_was_not_applied_is_taken_back_by_rejecting(
+    workspace: ChangesWorkspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    approve_without_applying(workspace)
+    assert steward(workspace, "changes", "later", "c1") == 10
+    assert "c1 is approved by ada and not applied yet.\nsteward changes approve c1 applies" in capsys.readouterr().err
+    assert steward(workspace, "changes", "reject", "c1") == 0
+    assert steward(workspace, "changes", "list") == 0
+    assert "no changes" in capsys.readouterr().out
+
+
+def test_an_edited_change_that_the_policy_allows_is_applied_and_is_a_success(workspace: ChangesWorkspace) -> None:
+    (workspace.root / "steward.toml").write_text(ALLOW_UPDATES)
+    (workspace.root / "e.sql").write_text("UPDATE orders SET amount = 0 WHERE id = 3")
+    terminal = open_terminal(workspace.root, "changes", "approve", "c1", "--edit", "e.sql")
+    assert terminal.finish() == 0, terminal.shown
+    assert "c2: applied" in terminal.shown
+    assert workspace.receipts() == ["c2"]
+
+
+def test_a_wrong_number_or_a_no_leaves_the_change_waiting(workspace: ChangesWorkspace) -> None:
+    asyncio.run(
+        workspace.service().propose("CREATE OR REPLACE TABLE orders AS SELECT 1 AS id FROM range(7)", requested_by="t")
+    )
+    wrong = open_terminal(workspace.root, "changes", "approve", "c2")
+    shown = wrong.read_until("to apply c2: ")
+    assert "orders replaced: +7 ~0 -100 rows" in shown
+    assert "Type how many rows go in orders (the number after -)" in " ".join(shown.split())
+    wrong.type("107\n")
+    assert wrong.finish() == 4, wrong.shown
+    assert "c2 was not approved; it still waits." in wrong.shown
+    no = open_terminal(workspace.root, "changes", "approve", "c1")
+    no.read_until("[y/N]")
+    no.type("n\n")
+    assert no.finish() == 4, no.shown
+    right = open_terminal(workspace.root, "changes", "approve", "c2")
+    right.read_until("to apply c2: ")
+    right.type("100\n")
+    assert right.finish() == 0, right.shown
+
+
+def test_what_is_final_and_counts_no_rows_takes_the_name_of_the_change(workspace: ChangesWorkspace) -> None:
+    from datasteward.changes.model import Preview
+    from datasteward_cli.typed_answers import answer_to_type
+
+    asked = answer_to_type("c7", Preview(is_reversible=False))
+    assert asked is not None and "Type c7" in asked.question
+    assert asked.accepts(" C7 ") and not asked.accepts("0")
+    assert answer_to_type("c7", Preview()) is None
+
+
+def test_watching_shows_what_is_open_and_then_only_what_changes(workspace: ChangesWorkspace) -> None:
+    service = workspace.service()
+    asyncio.run(service.propose(UPDATE, requested_by="mcp:closed-before"))
+    asyncio.run(service.reject("c2", by="ada", channel="terminal"))
+    terminal = open_terminal(workspace.root, "changes", "watch", "--for", "30")
+    terminal.read_until("c1     waiting")
+    asyncio.run(service.propose(UPDATE, requested_by="mcp:agent"))
+    terminal.read_until("c3     waiting")
+    asyncio.run(service.reject("c1", by="ada", channel="terminal"))
+    terminal.read_until("c1     rejected")
+    terminal.type("\x03")
+    assert terminal.finish() == 130
+    assert "closed-before" not in terminal.shown and "c2" not in terminal.shown
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("changes", "watch", "--for", "-1"), 2, "--for"),
+        (("changes", "show", "c99999999999999999999"), 10, "There is no change c99999999999999999999."),
+        (("policy", "explain", "c99999999999999999999"), 10, "There is no change"),
+        (("changes", "show", "c99"), 10, "There is no change c99.\nThe newest is c1."),
+        (("log", "--change", "zz"), 2, "'zz' is not a change."),
+        (("log", "--change", "c999"), 10, "The journal tells nothing of a change c999."),
+        (("changes", "propose", "SELECT 1", "-f", "e.sql"), 2, "given twice"),
+    ],
+)
+def test_what_cannot_be_meant_is_an_error(
+    workspace: ChangesWorkspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    code: int,
+    says: str,
+) -> None:
+    monkeypatch.chdir(workspace.root)
+    (workspace.root / "e.sql").write_text("SELECT 1")
+    assert steward(workspace, *words) == code
+    assert says in capsys.readouterr().err
+
+
+def test_a_read_is_answered_with_a_command_and_not_with_a_tool(
+    workspace: ChangesWorkspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_app(["--no-owner", "-w", str(workspace.root), "changes", "propose", "SELECT 1"]) == 2
+    told = capsys.readouterr().err
+    assert "steward query" in told and "run_query" not in told
+    with pytest.raises(ToolError, match="steward query"):
+        with_service(Scope(workspace.root, no_owner=True), lambda s: s.edit("c1", "SELECT 1", requested_by="cli:me"))
+
+
+def test_a_policy_that_is_not_signed_says_so_wherever_it_would_decide(
+    workspace: ChangesWorkspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workspace.root / "steward.toml").write_text(ALLOW_UPDATES)
+    made = open_terminal(workspace.root, "approver", "init")
+    for question in ("New passphrase: ", "Once more: "):
+        made.read_until(question)
+        made.type(f"{PASSPHRASE}\n")
+    assert made.finish() == 0, made.shown
+    assert "do not count" in made.shown and "steward policy sign" in made.shown
+    run_app(
+        ["--no-owner", "-w", str(workspace.root), "changes", "propose", "UPDATE orders SET amount = 1 WHERE id = 5"]
+    )
+    assert steward(workspace, "changes", "show", "c2") == 0
+    assert steward(workspace, "policy", "explain", "c2") == 0
+    shown, _, explained = capsys.readouterr().out.rpartition("digest: ")
+    assert "policy: allow: decided by rule 'updates'" in shown
+    assert "The policy is not signed, so its allow rules do not count" in shown
+    assert explained.partition("\n")[2].startswith("ask: The policy is not signed")
+    steward(workspace, "doctor")
+    assert "note    policy: 1 rule, 1 of them allow, which do not count" in capsys.readouterr().out
+    signed = open_terminal(workspace.root, "policy", "sign")
+    signed.read_until("passphrase: ")
+    signed.type(f"{PASSPHRASE}\n")
+    assert signed.finish() == 0, signed.shown
+    assert steward(workspace, "policy", "explain", "c2") == 0
+    assert "not signed" not in capsys.readouterr().out
+
+
+def test_a_short_passphrase_or_a_second_key_is_refused_before_the_next_question(workspace: ChangesWorkspace) -> None:
+    short = open_terminal(workspace.root, "approver", "init")
+    short.read_until("New passphrase: ")
+    short.type("short\n")
+    assert short.finish() == 2 and "Once more" not in short.shown
+    workspace.service().make_approver(PASSPHRASE)
+    second = open_terminal(workspace.root, "approver", "init")
+    assert second.finish() == 2
+    assert "exists already" in second.shown and "passphrase:" not in second.shown

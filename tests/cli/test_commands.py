@@ -94,6 +94,15 @@ def test_init_writes_settings_that_load_and_doctor_looks_around(folder: Path) ->
         assert word in run.stdout
 
 
+def test_the_example_rules_of_init_load(folder: Path) -> None:
+    _, _, example = steward(folder, "init", "--print").stdout.partition("[[policy.rules]]")
+    rules = "[[policy.rules]]" + example.replace("\n#   ", "\n").replace("\n#\n", "\n\n")
+    (folder / "steward.toml").write_text(rules)
+    assert rules.count("[[policy.rules]]") == 2
+    run = steward(folder, "doctor")
+    assert "policy: 2 rules, 1 of them allow" in run.stdout, run.stdout + run.stderr
+
+
 def test_a_wrong_setting_stops_every_command_with_its_name(folder: Path) -> None:
     (folder / "steward.toml").write_text("[limits]\nmemroy = '1GB'\n")
     for command in (("--no-owner", "query", "SELECT 1"), ("doctor",), ("query", "SELECT 1")):
@@ -151,6 +160,7 @@ def test_a_person_proposes_a_change_and_is_told_the_commands_that_go_on(folder: 
     assert proposed.returncode == 4, proposed.stderr
     assert "orders: +0 ~0 -10 rows" in proposed.stdout
     assert "steward changes approve c1" in proposed.stderr
+    assert "steward changes show c1 tells of it" in proposed.stdout
     assert "change_status" not in proposed.stdout
     wrong = steward(folder, "query", "DELETE FROM orders")
     assert wrong.returncode == 3 and "steward changes propose" in wrong.stderr

@@ -22,8 +22,7 @@ def make_key(folder: Path, passphrase: str) -> str:
     Raises `ConfigError` when there is one already or the passphrase is too short.
     """
     path = folder / KEY_NAME
-    if len(passphrase) < SHORTEST_PASSPHRASE:
-        raise ConfigError(f"The passphrase has {len(passphrase)} characters; use at least {SHORTEST_PASSPHRASE}.")
+    refuse_short(passphrase)
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(
         serialization.Encoding.PEM,
@@ -33,14 +32,30 @@ def make_key(folder: Path, passphrase: str) -> str:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
-        raise ConfigError(
-            f"{path.name} exists already.", hint="A new key would make the old approvals worthless; keep this one."
-        ) from error
+        raise _second_key() from error
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(pem)
         stream.flush()
         os.fsync(stream.fileno())
     return _encode(key.public_key())
+
+
+def refuse_short(passphrase: str) -> None:
+    """Raise `ConfigError` when the passphrase is too short."""
+    if len(passphrase) < SHORTEST_PASSPHRASE:
+        raise ConfigError(f"The passphrase has {len(passphrase)} characters; use at least {SHORTEST_PASSPHRASE}.")
+
+
+def refuse_second_key(folder: Path) -> None:
+    """Raise `ConfigError` when the folder holds a key."""
+    if has_key(folder):
+        raise _second_key()
+
+
+def _second_key() -> ConfigError:
+    return ConfigError(
+        f"{KEY_NAME} exists already.", hint="A new key would make the old approvals worthless; keep this one."
+    )
 
 
 def has_key(folder: Path) -> bool:

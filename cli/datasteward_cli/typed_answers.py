@@ -1,0 +1,59 @@
+"""What a person types to approve a change that is large or final: a number or a name that the preview shows."""
+
+from dataclasses import dataclass
+
+from datasteward.changes.model import Preview, TableEffect
+
+TYPED_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedAnswer:
+    """The question, and the one answer to it."""
+
+    question: str
+    answer: str
+
+    def accepts(self, typed: str) -> bool:
+        """Whether it was typed, with or without the commas of a number."""
+        return typed.strip().replace(",", "").casefold() == self.answer.casefold()
+
+
+def answer_to_type(change: str, preview: Preview) -> TypedAnswer | None:
+    """What to ask before the change is applied; None when a plain yes will do.
+
+    Asked is for one of the counts `+1 ~2 -3` of the table that most rows change in, and for the change's name where
+    no row is counted.
+    """
+    counted = [t for t in preview.tables if not t.is_estimated]
+    if preview.is_reversible and not any(_is_large(t) for t in counted):
+        return None
+    counts = [_largest(t) for t in counted]
+    if not counts or not (most := max(counts, key=lambda c: c.number)).number:
+        return TypedAnswer(question=f"This is final. Type {change} to apply it", answer=change)
+    return TypedAnswer(
+        question=f"This is large or final. Type how many rows {most.verb} in {most.table} (the number after {most.mark})"
+        f" to apply {change}",
+        answer=str(most.number),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Count:
+    table: str
+    number: int
+    verb: str
+    mark: str
+
+
+def _largest(table: TableEffect) -> _Count:
+    from datasteward.changes.quoting import make_line
+
+    name = make_line(table.table.label)
+    numbers = ((table.deleted, "go", "-"), (table.updated, "change", "~"), (table.inserted, "come in", "+"))
+    counts = [_Count(table=name, number=n, verb=verb, mark=mark) for n, verb, mark in numbers]
+    return max(counts, key=lambda c: c.number)
+
+
+def _is_large(table: TableEffect) -> bool:
+    return table.deleted + table.updated > TYPED_SHARE * max(1, table.rows_before)
