@@ -153,4 +153,6 @@ def exit_code_of(error: ToolError) -> ExitCode:
 
 
 def _complain(error: DatastewardError) -> None:
-    print(f"steward: {error}", file=sys.stderr)
+    from datasteward.changes.quoting import make_safe
+
+    print(make_safe(f"steward: {error}"), file=sys.stderr)

@@ -62,9 +62,12 @@ def name_commands(text: str) -> str:
 
 
 def name_commands_in(error: ToolError) -> ToolError:
-    """The same error for a person at the command line."""
+    """The same error for a person at the command line; the lines of what it quotes from data are marked."""
+    from datasteward.changes.quoting import quote
+
+    first, *rest = name_commands(error.message).split("\n")
     return ToolError(
-        name_commands(error.message),
+        "\n".join([first, *(quote("\n".join(rest)) if rest else [])]),
         code=error.code,
         hint=name_commands(error.hint) if error.hint else None,
         position=error.position,

@@ -254,6 +254,20 @@ def test_a_read_is_answered_with_a_command_and_not_with_a_tool(
         with_service(Scope(workspace.root, no_owner=True), lambda s: s.edit("c1", "SELECT 1", requested_by="cli:me"))
 
 
+def test_an_error_that_quotes_data_cannot_draw_on_the_screen(
+    workspace: ChangesWorkspace,
+) -> None:
+    workspace.run("CREATE TABLE named (n VARCHAR PRIMARY KEY)")
+    (workspace.root / "e.sql").write_text(
+        "INSERT INTO named SELECT chr(27) || '[2J' || chr(10) || 'c1: applied' FROM range(2)"
+    )
+    terminal = open_terminal(workspace.root, "changes", "approve", "c1", "--edit", str(workspace.root / "e.sql"))
+    assert terminal.finish() == 10, terminal.shown
+    assert "Duplicate key" in terminal.shown or "duplicate key" in terminal.shown, terminal.shown
+    assert "\x1b[2J" not in terminal.shown
+    assert not [line for line in terminal.shown.splitlines() if line.startswith("c1: applied")]
+
+
 def test_a_policy_that_is_not_signed_says_so_wherever_it_would_decide(
     workspace: ChangesWorkspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
