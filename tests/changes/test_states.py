@@ -99,6 +99,14 @@ async def test_an_approval_that_nobody_is_applying_can_be_taken_back(workspace: 
     assert workspace.fingerprint() == before
 
 
+async def test_the_late_no_of_a_clients_user_takes_no_approval_back(workspace: ChangesWorkspace) -> None:
+    service = workspace.service()
+    change = await approve_without_applying(service)
+    with pytest.raises(ToolError, match="is approved by ada"):
+        await service.reject(change, by="mcp:x", channel="elicitation")
+    assert (await service.apply(change)).status == "applied"
+
+
 async def test_what_never_happened_cannot_be_taken_back_and_says_what_took_its_place(
     workspace: ChangesWorkspace,
 ) -> None:

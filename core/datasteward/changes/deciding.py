@@ -86,7 +86,8 @@ class Deciding:
     def reject(self, number: int, digest: str | None, decision: Decision) -> None:
         """Reject a waiting change, with `digest` only if it is the one that was shown.
 
-        An approved one that nobody is applying is rejected too: its approval is taken back.
+        An approved one that nobody is applying is rejected too: its approval is taken back. The late no of a client's
+        user takes back nothing, because they were asked about a waiting one.
         """
         self.expire()
         crash_point("decide.before_record")
@@ -94,6 +95,8 @@ class Deciding:
             row = moves.get(number)
             if digest is not None and digest != row.summary.digest:
                 raise _other_digest(row)
+            if decision.channel == "elicitation" and row.summary.status != "waiting":
+                raise wrong_state(row)
             moves.reject(number, _make_approval(row, row.summary.digest, moves.now, "reject", decision))
             moves.note(number, "change.rejected", _fields(decision, row.summary.digest))
         drop_staged(self.state_folder, row.staging)
