@@ -42,5 +42,6 @@ def refuse_unsigned(
             f"An approver's key was made for this workspace, and the approval of {approval.change} does not carry its"
             " signature; it is not applied.",
             code="forbidden",
-            hint="Approve with `steward changes approve` and the passphrase.",
+            hint="Approve with `steward changes approve` and the passphrase; what was approved without it before has to be"
+            " rejected and proposed again.",
         )
