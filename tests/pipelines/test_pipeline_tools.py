@@ -79,6 +79,26 @@ def test_an_agent_plans_runs_and_asks_how_it_went(shop: PipelineWorkspace) -> No
     asyncio.run(work())
 
 
+def test_a_run_that_was_taken_back_says_so_and_by_which_change(shop: PipelineWorkspace) -> None:
+    shop.write({"staging/stg_orders.sql": CHECKED.format(limit="50%")})
+
+    async def work() -> None:
+        async with opened(shop, ALLOW) as (services, call):
+            plan = await call("plan_pipeline")
+            await call("run_pipeline", plan=plan.hash)
+            undo = await services.changes.propose_undo("c1", requested_by="test:me")
+            await services.changes.approve(undo.change, digest=undo.digest, by="me", channel="terminal")
+            told = await call("pipeline_status", run="c1")
+            assert told.undone_by == "c2"
+            assert "run c1 of shop: done, then taken back by c2," in told.to_text()
+            redo = await services.changes.propose_undo("c2", requested_by="test:me")
+            await services.changes.approve(redo.change, digest=redo.digest, by="me", channel="terminal")
+            again = await call("pipeline_status", run="c1")
+            assert again.undone_by is None and "taken back" not in again.to_text()
+
+    asyncio.run(work())
+
+
 def test_a_run_waits_for_a_person_when_no_rule_allows_it(shop: PipelineWorkspace) -> None:
     async def work() -> None:
         async with opened(shop, PolicySettings()) as (services, call):

@@ -9,9 +9,11 @@ import pytest
 from rich.cells import cell_len
 from textual.pilot import Pilot
 
+from datasteward.changes.store import ChangeStore
 from datasteward.pipelines.plan_model import Plan
 from datasteward.pipelines.run_book import RunBook, RunReporter
 from datasteward.pipelines.run_model import StepOutcome
+from datasteward.state import StateDatabase
 from datasteward_tui.app import StewardApp
 from datasteward_tui.blocks import NoticeBlock
 from datasteward_tui.run_list import RunList
@@ -132,6 +134,32 @@ async def test_a_run_whose_process_is_gone_is_told_as_stopped(shop: PipelineWork
         await type_line(pilot, "/runs c1")
         await until_shown(pilot, "interrupted; change_status or steward")
         assert not app.runs
+
+
+async def test_a_run_that_was_taken_back_says_by_which_change(shop: PipelineWorkspace) -> None:
+    run = HeldRun(shop)
+    run.thread.start()
+    await asyncio.to_thread(run.thread.join, 60)
+    app = make_app(shop.root, has_tools=False)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await type_line(pilot, "/runs c1")
+        await until_shown(pilot, "Run c1 · shop")
+        assert "taken back" not in frame(app)
+        take_back(shop, "c1", by="c2")
+        await until_shown(pilot, "↶ taken back by c2")
+        await type_line(pilot, "/runs")
+        await until_shown(pilot, "undone by c2")
+
+
+def take_back(shop: PipelineWorkspace, run: str, by: str) -> None:
+    """Leave word in the state database that a run was taken back."""
+    store = ChangeStore(StateDatabase(shop.workspace.state_path))
+    with store.state.connection() as connection:
+        connection.execute(
+            "INSERT INTO changes (number, status, created_at, expires_at, requested_by, title, digest, undone_by,"
+            " message, proposal, stamp, staging, verdict) VALUES (?, 'applied', 0, 0, '', '', ?, ?, '', '', '', '', '')",
+            (int(run[1:]), "0" * 64, int(by[1:])),
+        )
 
 
 async def test_hostile_words_in_a_run_stay_text(shop: PipelineWorkspace) -> None:

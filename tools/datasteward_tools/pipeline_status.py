@@ -37,6 +37,7 @@ class RunStatusOutput(ToolOutput):
     run: str
     pipeline: str
     status: RunStatus
+    undone_by: str | None = None
     done: int
     total: int
     seconds_left: float | None = None
@@ -68,7 +69,7 @@ async def pipeline_status(arguments: PipelineStatusInput, context: ToolContext) 
     if arguments.action == "stop":
         await service.stop(record.run)
     reasons = {}
-    if record.status != "running":
+    if record.status != "running" and not record.undone_by:
         for step in record.steps:
             if step.quarantine:
                 reasons[step.name] = await service.quarantine_reasons(step.quarantine)
@@ -83,7 +84,8 @@ def present_run(
     done = len(steps)
     counts = [(w, sum(s.status == w for s in steps)) for w in ("published", "failed", "skipped")]
     words = ", ".join(f"{n} {w}" for w, n in counts if n) or "nothing yet"
-    head = f"run {record.run} of {record.pipeline}: {record.status}, {words}, of {record.total} assets"
+    state = f"{record.status}, then taken back by {record.undone_by}" if record.undone_by else record.status
+    head = f"run {record.run} of {record.pipeline}: {state}, {words}, of {record.total} assets"
     lines = [head + (f", about {record.seconds_left:.0f} s left" if record.seconds_left is not None else "")]
     if is_stopping:
         lines.append("asked to stop; what is published stays")
@@ -100,6 +102,7 @@ def present_run(
         run=record.run,
         pipeline=record.pipeline,
         status=record.status,
+        undone_by=record.undone_by or None,
         done=done,
         total=record.total,
         seconds_left=record.seconds_left,

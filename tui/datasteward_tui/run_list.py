@@ -50,12 +50,13 @@ class RunList(EntryList):
         line = self._lines[index]
         styles = {"running": palette.accent, "done": palette.good, "partly": palette.warn, "stopped": palette.warn}
         left = f"  {format_seconds(line.seconds_left)} left" if line.seconds_left is not None else ""
-        return Text.assemble(
-            (f"{line.run:<6}", palette.link),
-            (f"{fit_cells(show_line(line.pipeline, 60), 20):<21}", palette.text),
-            (f"{line.status:<9}", styles.get(line.status, palette.bad)),
-            (f"{line.done:>4} of {line.total} assets{left}", palette.muted),
+        text = Text.assemble(
+            (f"{line.run:<6}", palette.link), (f"{fit_cells(show_line(line.pipeline, 60), 20):<21}", palette.text)
         )
+        if line.undone_by:
+            return text.append(f"undone by {line.undone_by}", palette.muted)
+        text.append(f"{line.status:<9}", styles.get(line.status, palette.bad))
+        return text.append(f"{line.done:>4} of {line.total} assets{left}", palette.muted)
 
     def action_unfold(self) -> None:
         """Open the run under the cursor."""

@@ -13,6 +13,7 @@ from textual.strip import Strip
 
 from datasteward_tui.call_block import format_seconds
 from datasteward_tui.catalog import quote_name
+from datasteward_tui.counting import count
 from datasteward_tui.entry_list import EntryList
 from datasteward_tui.palette import Palette
 from datasteward_tui.run_shelf import RunShelf, RunSight, RunStep
@@ -21,6 +22,7 @@ from datasteward_tui.status_bar import KeyHint
 from datasteward_tui.strips import blank, to_strip, wrap_text
 
 LOOK_SECONDS = 0.5
+RESTING_SECONDS = 2.0
 LOGGED_LINES = 200
 SIGNS: Mapping[str, str] = {
     "published": "●",
@@ -36,7 +38,7 @@ RunWish = Literal["rows", "quarantine", "stop", "undo"]
 
 
 class RunMonitor(EntryList):
-    """Looks at the run book twice a second while the run goes on."""
+    """Looks at the run book twice a second while the run goes on, and now and then whether it was taken back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "wish('rows')", "rows"),
@@ -70,8 +72,8 @@ class RunMonitor(EntryList):
     def on_mount(self) -> None:
         """Faults are shown unfolded; a run that goes on is looked at again and again."""
         self.unfold([i for i, s in enumerate(self.sight.steps) if s.state == "failed"])
-        if self.sight.record.status == "running":
-            self._timer = self.set_interval(LOOK_SECONDS, self._look)
+        is_running = self.sight.record.status == "running"
+        self._timer = self.set_interval(LOOK_SECONDS if is_running else RESTING_SECONDS, self._look)
 
     @work(thread=True, exclusive=True, group="run-look", exit_on_error=False)
     def _look(self) -> None:
@@ -81,10 +83,12 @@ class RunMonitor(EntryList):
 
     def show(self, sight: RunSight) -> None:
         """The run as it is now."""
+        has_ended = self.sight.record.status == "running" and sight.record.status != "running"
         self._note(self.sight, sight)
         self.sight = sight
-        if sight.record.status != "running":
+        if has_ended:
             self._timer.stop()
+            self._timer = self.set_interval(RESTING_SECONDS, self._look)
             self.unfold([i for i, s in enumerate(sight.steps) if s.state == "failed"])
         self.reload()
 
@@ -113,6 +117,9 @@ class RunMonitor(EntryList):
         facts = [f"{line.done} of {line.total} assets", self._time_words(line.seconds_left)]
         status, words = Text(record.status, style + Style(bold=True)), Text(" · ".join(facts), palette.muted)
         head = [to_strip(Text("  ").join([status, bar, words]))]
+        if record.undone_by:
+            undone = f"↶ taken back by {record.undone_by}: what the run made is gone, and what it replaced is back"
+            head += wrap_text(Text(undone, palette.warn), width)
         counts = self._counts(palette)
         if counts.plain:
             head += wrap_text(counts, width)
@@ -137,8 +144,8 @@ class RunMonitor(EntryList):
         rows = sum(o.rows or 0 for o in outcomes if o.status == "published")
         text = Text()
         for words, style, is_said in (
-            (f"{rows:,} row{'' if rows == 1 else 's'} published", palette.text, rows),
-            (f"{aside:,} row{'' if aside == 1 else 's'} in quarantine", palette.warn, aside),
+            (f"{count(rows, 'row')} published", palette.text, rows),
+            (f"{count(aside, 'row')} in quarantine", palette.warn, aside),
             (
                 f"{sum(o.status == 'failed' for o in outcomes)} failed",
                 palette.bad,
@@ -224,6 +231,8 @@ class RunMonitor(EntryList):
                 self.app.notify("No rows of this asset are in quarantine.", timeout=3)
             case "stop" if self.sight.record.status != "running":
                 self.app.notify("The run is over.", timeout=3)
+            case "undo" if self.sight.record.undone_by:
+                self.app.notify(f"The run was taken back by {self.sight.record.undone_by}.", timeout=3)
             case "stop" | "undo":
                 self.post_message(self.Wished(wish, self.sight.record.run))
             case _:
@@ -258,6 +267,6 @@ def _log_line(step: RunStep) -> str:
     outcome = step.outcome
     if outcome is None:
         return f"{step.state} {step.name}"
-    parts = [f"{outcome.rows:,} rows" if outcome.rows is not None else "", outcome.message]
+    parts = [count(outcome.rows, "row") if outcome.rows is not None else "", outcome.message]
     parts += [f"{c.name}: {c.bad:,} {c.action}" for c in outcome.checks if c.bad]
     return " · ".join([f"{step.state} {step.name}", *(p for p in parts if p)])

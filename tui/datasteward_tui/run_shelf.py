@@ -6,11 +6,11 @@ What reads them takes time and is called in threads; the models behind are impor
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasteward.errors import ToolError
+from datasteward.errors import DatastewardError, ToolError
 
 if TYPE_CHECKING:
     from datasteward.pipelines.plan_model import Plan, PlanStep
@@ -32,6 +32,8 @@ class RunLine:
     total: int
     published: int = 0
     seconds_left: float | None = None
+    undone_by: str = ""
+    """The change that took the run back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,11 @@ class RunShelf:
 
     def lines(self, limit: int = 50) -> list[RunLine]:
         """The newest runs first, read anew only where something was told since the last look."""
+        found = self._latest(limit)
+        undone = self._taken_back() if found else {}
+        return [replace(line, undone_by=undone.get(line.run, "")) for line in found]
+
+    def _latest(self, limit: int) -> list[RunLine]:
         found = []
         for name, stamp in self._stamps()[:limit]:
             kept = self._lines.get(name)
@@ -100,7 +107,7 @@ class RunShelf:
         newest = self._stamps()[:8]
         if not newest or time.time() - newest[0][1] > WATCHED_SECONDS:
             return []
-        return [line for line in self.lines(8) if line.status == "running"]
+        return [line for line in self._latest(8) if line.status == "running"]
 
     def look(self, run: str) -> RunSight | None:
         """The run with its steps, or None."""
@@ -123,8 +130,16 @@ class RunShelf:
 
         try:
             return RunBook(self._state_folder).read_run(run)
-        except (OSError, ValueError):
+        except (DatastewardError, OSError, ValueError):
             return None
+
+    def _taken_back(self) -> Mapping[str, str]:
+        from datasteward.pipelines.run_book import RunBook
+
+        try:
+            return RunBook(self._state_folder).taken_back()
+        except (DatastewardError, OSError):
+            return {}
 
     def _plan(self, plan_hash: str) -> "Plan | None":
         from datasteward.pipelines.run_book import RunBook
@@ -145,6 +160,7 @@ def _line(record: "RunRecord") -> RunLine:
         total=record.total,
         published=sum(s.status == "published" for s in record.steps),
         seconds_left=record.seconds_left,
+        undone_by=record.undone_by,
     )
 
 

@@ -4,9 +4,11 @@ import json
 import os
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from datasteward.changes.undone import read_undone
 from datasteward.errors import ToolError
 from datasteward.pipelines.options import Options
 from datasteward.pipelines.plan_model import Plan
@@ -30,6 +32,8 @@ class RunRecord(Options):
     steps: tuple[StepOutcome, ...] = ()
     running: tuple[str, ...] = ()
     message: str = ""
+    undone_by: str = ""
+    """The change that took the run back; looked up at each reading, never stored."""
 
     @property
     def seconds_left(self) -> float | None:
@@ -46,6 +50,7 @@ class RunBook:
     def __init__(self, state_folder: Path) -> None:
         self._plans = state_folder / "pipelines" / "plans"
         self._runs = state_folder / "pipelines" / "runs"
+        self._state_path = state_folder / "state.sqlite"
 
     def keep_plan(self, plan: Plan) -> None:
         """Store a plan under its hash; the oldest beyond 200 go."""
@@ -72,6 +77,14 @@ class RunBook:
 
     def read_run(self, run: str) -> RunRecord | None:
         """The run, or None; one whose process is gone counts as stopped."""
+        record = self._read(run)
+        return None if record is None else _with_undo(record, self.taken_back())
+
+    def taken_back(self) -> dict[str, str]:
+        """By which change each run that was taken back was so."""
+        return read_undone(self._state_path)
+
+    def _read(self, run: str) -> RunRecord | None:
         path = self._runs / f"{run}.json"
         if not re.fullmatch(r"[a-z0-9_-]+", run) or not path.is_file():
             return None
@@ -84,7 +97,8 @@ class RunBook:
     def runs(self, limit: int = 20) -> tuple[RunRecord, ...]:
         """The newest runs first."""
         paths = sorted(self._runs.glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True)[:limit]
-        return tuple(r for p in paths if (r := self.read_run(p.stem)) is not None)
+        undone = self.taken_back()
+        return tuple(_with_undo(r, undone) for p in paths if (r := self._read(p.stem)) is not None)
 
     def ask_to_stop(self, run: str) -> None:
         """Leave word that the run shall stop; raises `ToolError` (not_found) when it is not running."""
@@ -169,6 +183,10 @@ class RunReporter:
             }
         )
         self._book.keep_run(self._record)
+
+
+def _with_undo(record: RunRecord, undone: Mapping[str, str]) -> RunRecord:
+    return record.model_copy(update={"undone_by": undone.get(record.run, "")})
 
 
 def _is_alive(process_id: int) -> bool:
