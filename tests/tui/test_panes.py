@@ -8,6 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from datasteward_tui.app import StewardApp
+from datasteward_tui.catalog_tree import CatalogTree
 from datasteward_tui.lineage_view import LineageView
 from datasteward_tui.profile_view import ProfileView
 from tests.support.app_runs import SIZES, frame, make_app, match_snapshot, type_line, until, until_shown
@@ -92,6 +93,29 @@ async def test_a_profile_shows_distributions_and_opens_the_rows_of_a_finding(fol
         await until_shown(pilot, "north")
         await pilot.press("i")
         assert app.prompt.text == "region"
+
+
+async def test_the_results_of_the_catalog_go_on_to_older_ones(folder: Path) -> None:
+    app = make_app(folder)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "profile" in app.at_hand)
+        for start in (1, 41, 81):
+            sql = "; ".join(f"SELECT {n} AS n" for n in range(start, start + 40))
+            assert not (await app.link.call("run_query", {"sql": sql})).is_error
+        await type_line(pilot, "/results")
+        await until_shown(pilot, "▸ r120")
+        tree = app.pane.query_one(CatalogTree)
+        await until(pilot, lambda: tree.has_focus and tree.cursor_node is not None and tree.cursor_node.data == "r120")
+        await pilot.press("end")
+        await until_shown(pilot, "older results: Enter lists them")
+        await pilot.press("enter")
+        await until_shown(pilot, "▸ r70")
+        assert tree.cursor_node is not None and tree.cursor_node.data == "r70"
+        await pilot.press("end")
+        await until_shown(pilot, "▸ r1 ")
+        assert "older results" not in frame(app)
+        await pilot.press("enter")
+        await until_shown(pilot, "r1 · 1 row · 1 column")
 
 
 async def test_a_schema_puts_names_into_the_prompt(folder: Path) -> None:

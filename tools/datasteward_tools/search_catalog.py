@@ -14,6 +14,9 @@ from datasteward.tooling import ToolContext, ToolInput, ToolOutput, tool
 
 Kind = Literal["table", "view", "file", "result"]
 MAX_DESCRIBED_FILES = 40
+NEWEST_RESULTS = 50
+"""Results that are listed beside tables and files; all of them are where only results, or words, are asked for."""
+MOST_RESULTS = 10_000
 
 
 class SearchCatalogInput(ToolInput):
@@ -48,6 +51,7 @@ class SearchCatalogOutput(ToolOutput):
     database: str | None = None
     cut: str | None = None
     next_offset: int | None = None
+    older_results: bool | None = None
 
     def to_text(self) -> str:
         """One line a dataset."""
@@ -78,6 +82,8 @@ async def search_catalog(arguments: SearchCatalogInput, context: ToolContext) ->
     cuts = [f"{left:,} more: narrow with words or kind, or go on at offset {end}"] if left else []
     if found.undescribed:
         cuts.append(f"columns of {found.undescribed} files not read: narrow with words")
+    if found.has_older:
+        cuts.append("older results: kind result lists them")
     if services.files.is_cut:
         cuts.append("more than 20,000 files: only the first are listed")
     return SearchCatalogOutput(
@@ -86,6 +92,7 @@ async def search_catalog(arguments: SearchCatalogInput, context: ToolContext) ->
         database=found.database,
         cut="; ".join(cuts) or None,
         next_offset=end if left else None,
+        older_results=found.has_older or None,
     )
 
 
@@ -93,12 +100,14 @@ class _Found(BaseModel):
     datasets: list[Dataset]
     database: str | None
     undescribed: int
+    has_older: bool
 
 
 async def _collect(services: Services, arguments: SearchCatalogInput, *, describe: bool) -> _Found:
     wants = {arguments.kind} if arguments.kind else {"table", "view", "file", "result"}
     files = await asyncio.to_thread(services.files.listing) if "file" in wants else ()
-    results = await asyncio.to_thread(services.results.latest) if "result" in wants else []
+    most = MOST_RESULTS if arguments.kind == "result" or arguments.words else NEWEST_RESULTS
+    results = await asyncio.to_thread(services.results.latest, most + 1) if "result" in wants else []
     words = arguments.words.casefold().split()
     to_describe = _files_to_describe(files, words) if describe else []
     reply: dict[str, Any] = {"database": None, "tables": [], "sources": []}
@@ -110,12 +119,13 @@ async def _collect(services: Services, arguments: SearchCatalogInput, *, describ
     datasets = [
         *(_table(item) for item in reply["tables"] if item["kind"] in wants),
         *(_file(f, columns.get(f.name)) for f in files),
-        *(_result(r) for r in results),
+        *(_result(r) for r in results[:most]),
     ]
     return _Found(
         datasets=[d for d in datasets if _matches(d, words)],
         database=reply["database"],
         undescribed=max(0, len(to_describe) - MAX_DESCRIBED_FILES),
+        has_older=len(results) > most,
     )
 
 

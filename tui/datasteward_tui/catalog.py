@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from datasteward_tui.counting import count
 from datasteward_tui.fuzzy import Choice
 from datasteward_tui.safe_text import show_line
 from datasteward_tui.tool_link import ToolLink
@@ -47,9 +48,9 @@ class Dataset:
         """Rows, size and columns in a few words."""
         parts = []
         if self.rows is not None:
-            parts.append(f"{self.rows:,} rows")
+            parts.append(count(self.rows, "row"))
         if self.columns:
-            parts.append(f"{len(self.columns)} columns")
+            parts.append(count(len(self.columns), "column"))
         if self.size_bytes is not None and self.kind == "file":
             parts.append(format_bytes(self.size_bytes))
         if self.path and self.path != self.name:
@@ -65,6 +66,8 @@ class Catalog:
     database: str | None = None
     is_cut: bool = False
     is_loaded: bool = False
+    has_older: bool = False
+    """Whether there are results beyond those listed."""
 
     def find(self, name: str) -> Dataset | None:
         """The dataset of that name or path, whatever the case."""
@@ -133,15 +136,39 @@ async def load_catalog(link: ToolLink) -> Catalog:
     datasets: list[Dataset] = []
     database: str | None = None
     offset: int | None = 0
+    has_older = False
     for _ in range(MOST_PAGES):
         arguments = {"detail": "columns", "budget": PAGE_CHARACTERS, "offset": offset}
         answer = await ask(link, "search_catalog", arguments)
         database = answer.structured.get("database") or database
         datasets += [_read(entry) for entry in answer.structured.get("datasets", [])]
+        has_older = bool(answer.structured.get("older_results"))
         offset = answer.structured.get("next_offset")
         if offset is None:
             break
-    return Catalog(datasets=tuple(datasets), database=database, is_cut=offset is not None, is_loaded=True)
+    return Catalog(
+        datasets=tuple(datasets),
+        database=database,
+        is_cut=offset is not None,
+        is_loaded=True,
+        has_older=has_older,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OlderResults:
+    """A page of results, newest first, and whether there are still older ones."""
+
+    datasets: tuple[Dataset, ...]
+    has_older: bool
+
+
+async def load_older(link: ToolLink, offset: int) -> OlderResults:
+    """The results behind the `offset` newest; raises `ToolError`, or `EngineFault` without an owner."""
+    arguments = {"kind": "result", "detail": "columns", "budget": PAGE_CHARACTERS, "offset": offset}
+    told = (await ask(link, "search_catalog", arguments)).structured
+    found = tuple(_read(entry) for entry in told.get("datasets", []))
+    return OlderResults(datasets=found, has_older=told.get("next_offset") is not None)
 
 
 def _read(entry: Mapping[str, Any]) -> Dataset:

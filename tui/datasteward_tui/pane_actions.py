@@ -4,8 +4,10 @@ import re
 
 from textual.binding import Binding, BindingType
 
+from datasteward.errors import DatastewardError
 from datasteward_tui.approval_actions import ApprovalActions
 from datasteward_tui.blocks import DrawingBlock, NoticeBlock
+from datasteward_tui.catalog import load_older
 from datasteward_tui.catalog_tree import CatalogTree
 from datasteward_tui.detail_pane import DetailPane, PaneView
 from datasteward_tui.lineage_view import LineageView
@@ -99,7 +101,20 @@ class PaneActions(LookActions, RunActions, ApprovalActions):
 
     def action_results(self) -> None:
         """Stored results in the pane."""
-        self.action_catalog()
+        self._show_catalog(at_results=True)
+
+    def on_catalog_tree_older_asked(self, message: CatalogTree.OlderAsked) -> None:
+        """Older results are wanted in the tree."""
+        self.start(self._load_older(message.offset), group="older", exclusive=True)
+
+    async def _load_older(self, offset: int) -> None:
+        try:
+            page = await load_older(self.link, offset)
+        except DatastewardError as error:
+            self.say(NoticeBlock(error.message, "error", error.hint))
+            return
+        for tree in self.pane.query(CatalogTree):
+            tree.add_older(page)
 
     def on_lineage_view_wished(self, message: LineageView.Wished) -> None:
         """Another view of a dataset in the graph."""
@@ -121,7 +136,11 @@ class PaneActions(LookActions, RunActions, ApprovalActions):
 
     def action_catalog(self) -> None:
         """What can be named, in the pane."""
-        view = PaneView(title="Catalog", content=CatalogTree(self.catalog), hints=CatalogTree.HINTS)
+        self._show_catalog(at_results=False)
+
+    def _show_catalog(self, *, at_results: bool) -> None:
+        tree = CatalogTree(self.catalog, at_results=at_results)
+        view = PaneView(title="Catalog", content=tree, hints=CatalogTree.HINTS)
         self.start(self.show_view(view), group="look", exclusive=True)
         self.start(self.refresh_catalog(), group="catalog", exclusive=True)
 
