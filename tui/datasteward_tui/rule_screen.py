@@ -11,6 +11,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
+from datasteward.errors import ConfigError
 from datasteward_tui.approval_panel import GUARD_SECONDS
 from datasteward_tui.boxed_screen import BoxedScreen
 from datasteward_tui.fact_lines import draw_fact
@@ -67,9 +68,10 @@ class RuleScreen(BoxedScreen[RuleAnswer | None]):
         self.entitle(f"Approve {self._change} and all like it")
 
     def _draw(self, width: int, palette: Palette) -> list[Strip]:
-        rule = read_rule(self._rule)
-        if rule is None:
-            return wrap_text(Text("This is not one rule; e edits it.", palette.bad), width)
+        try:
+            rule = read_rule(self._rule)
+        except ConfigError as error:
+            return self._draw_faults(error, width, palette)
         says = {
             "allow": "From now on, without asking:",
             "ask": "From now on, always ask:",
@@ -79,16 +81,24 @@ class RuleScreen(BoxedScreen[RuleAnswer | None]):
         for label, words in describe_rule(rule):
             strips += draw_fact(f"{label:<10}", words, width, palette, indent=2, style=palette.strong)
         strips += [blank(), *wrap_text(Text("Written at the end of steward.toml:", palette.muted), width)]
+        return [*strips, *self._draw_text(width, palette)]
+
+    def _draw_faults(self, error: ConfigError, width: int, palette: Palette) -> list[Strip]:
+        strips = wrap_text(Text("This is not one rule, so nothing is written:", palette.bad), width)
+        for line in show_lines(error.message):
+            strips += wrap_text(Text(line, palette.text), width, first=Text("· ", palette.bad), rest=Text("  "))
+        return [*strips, blank(), *self._draw_text(width, palette)]
+
+    def _draw_text(self, width: int, palette: Palette) -> Iterator[Strip]:
         for line in show_lines(self._rule.strip()):
-            strips += wrap_text(Text(line, palette.code), width, first=Text("▏ ", palette.bar))
-        return strips
+            yield from wrap_text(Text(line, palette.code), width, first=Text("▏ ", palette.bar))
 
     def action_accept(self) -> None:
         """Take the rule, after the passphrase if there is a key."""
         if self._clock() - self._since < GUARD_SECONDS:
             self.tell("too soon: have a look first")
-        elif read_rule(self._rule) is None:
-            self.tell("this is not one rule: e edits it")
+        elif not self._is_rule():
+            self.tell("mend the rule first: e edits it")
         elif self._needs_passphrase:
             line = self.query_one(Input)
             line.display = True
@@ -96,6 +106,13 @@ class RuleScreen(BoxedScreen[RuleAnswer | None]):
             self.tell("Enter writes the rule and approves · Esc does neither")
         else:
             self.dismiss(RuleAnswer(text=self._rule, passphrase=None))
+
+    def _is_rule(self) -> bool:
+        try:
+            read_rule(self._rule)
+        except ConfigError:
+            return False
+        return True
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """The passphrase is there."""
@@ -110,5 +127,6 @@ class RuleScreen(BoxedScreen[RuleAnswer | None]):
                 self._rule = f"{text}\n"
                 self._since = self._clock()
                 self.query_one(LinesView).set_source(self._draw)
+                self.tell("")
 
         self.app.push_screen(SqlEditScreen("The rule", self._rule, "take the rule"), take)
