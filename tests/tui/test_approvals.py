@@ -3,13 +3,14 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from datasteward.changes.model import Preview, TableEffect, TableName
 from datasteward.changes.render import render_report
 from datasteward.changes.reports import ChangeReport
-from datasteward_tui.change_words import summarise_effect
+from datasteward_tui.change_words import describe_seconds, summarise_effect
 from tests.support.app_desks import UPDATE, make_desk_app, make_orders, pass_guard, propose
 from tests.support.app_runs import SIZES, frame, match_snapshot, until, until_shown
 from tests.support.changes_workspace import ChangesWorkspace
@@ -192,3 +193,24 @@ def test_estimates_of_a_run_are_told_until_it_is_applied() -> None:
     assert "422 -> about 422" in render_report(replace(report, status="waiting"))
     assert summarise_effect(preview, applied_as="c11") == "run of days, /runs c11 tells its rows"
     assert summarise_effect(preview) == "days rebuilt, 422 → about 422 rows"
+
+
+@pytest.mark.parametrize(
+    ("effect", "words"),
+    [
+        ({"inserted": 1, "rows_before": 9}, "beers: 1 row comes in"),
+        ({"inserted": 3, "rows_before": 9}, "beers: 3 rows come in"),
+        ({"updated": 1, "deleted": 2, "rows_before": 9}, "beers: 1 of 9 rows changes, 2 of 9 rows go"),
+        ({"updated": 2, "deleted": 1, "rows_before": 9}, "beers: 2 of 9 rows change, 1 of 9 rows goes"),
+        ({"action": "dropped", "deleted": 1, "rows_before": 1}, "beers dropped, 1 → 0 rows"),
+        ({"action": "created", "inserted": 1, "rows_after": 1, "rows_before": 0}, "beers created, 0 → 1 row"),
+    ],
+)
+def test_one_is_not_many_in_what_a_change_does(effect: dict[str, Any], words: str) -> None:
+    given = {"action": "rows", "rows_after": 0, **effect}
+    table = TableEffect(table=TableName(name="beers"), **given)
+    assert summarise_effect(Preview(tables=(table,))) == words
+
+
+def test_a_measurement_is_never_said_to_have_taken_no_time() -> None:
+    assert [describe_seconds(s) for s in (0.0, 0.0042, 0.01, 1.25)] == ["1 ms", "4 ms", "0.01 s", "1.25 s"]

@@ -3,10 +3,14 @@
 import time
 from typing import TYPE_CHECKING
 
+from datasteward_tui.counting import count
 from datasteward_tui.safe_text import show_line
 
 if TYPE_CHECKING:
     from datasteward.changes.model import FileEffect, Preview, TableEffect
+
+
+APPROVED_WORDS = "approved, not applied yet"
 
 
 def summarise_effect(preview: "Preview", *, applied_as: str | None = None) -> str:
@@ -33,18 +37,40 @@ def describe_table(effect: "TableEffect") -> str:
     if effect.is_estimated:
         done = {"created": " created", "replaced": " rebuilt"}.get(effect.action, "")
         before = "" if effect.action == "created" else f"{effect.rows_before:,} → "
-        rows = f"{before}about {effect.rows_after:,} rows" if effect.rows_after else "rows are known when it has run"
+        rows = (
+            f"{before}about {count(effect.rows_after, 'row')}"
+            if effect.rows_after
+            else "rows are known when it has run"
+        )
         return f"{name}{done}, {rows}"
     if effect.action != "rows":
-        return f"{name} {effect.action}, {effect.rows_before:,} → {effect.rows_after:,} rows"
+        return f"{name} {effect.action}, {effect.rows_before:,} → {count(effect.rows_after, 'row')}"
     parts = []
     if effect.updated:
-        parts.append(f"{effect.updated:,} of {effect.rows_before:,} rows change")
+        parts.append(f"{_of_all(effect.updated, effect)} change{_s(effect.updated)}")
     if effect.inserted:
-        parts.append(f"{effect.inserted:,} come in")
+        parts.append(f"{count(effect.inserted, 'row')} come{_s(effect.inserted)} in")
     if effect.deleted:
-        parts.append(f"{effect.deleted:,} of {effect.rows_before:,} go")
+        parts.append(f"{_of_all(effect.deleted, effect)} go{'es' if effect.deleted == 1 else ''}")
     return f"{name}: {', '.join(parts) or 'no row changes'}"
+
+
+def describe_rows(preview: "Preview") -> str:
+    """How many rows of all tables come in, change and go: `14 change + 3 go`."""
+    sums = (
+        (sum(t.inserted for t in preview.tables), "come in"),
+        (sum(t.updated for t in preview.tables), "change"),
+        (sum(t.deleted for t in preview.tables), "go"),
+    )
+    return " + ".join(f"{number:,} {verb}" for number, verb in sums if number) or "no row does"
+
+
+def _of_all(number: int, effect: "TableEffect") -> str:
+    return f"{number:,} of {count(effect.rows_before, 'row')}"
+
+
+def _s(number: int) -> str:
+    return "s" if number == 1 else ""
 
 
 def describe_age(since: float, now: float | None = None) -> str:
@@ -57,12 +83,12 @@ def describe_age(since: float, now: float | None = None) -> str:
 
 
 def describe_seconds(seconds: float) -> str:
-    """`0.12 s`."""
-    return f"{seconds:.2f} s"
+    """`0.12 s`; `4 ms` below a hundredth."""
+    return f"{seconds:.2f} s" if seconds >= 0.01 else f"{max(1, round(seconds * 1000))} ms"
 
 
 def describe_file(file: "FileEffect") -> str:
     """What happens to one file, with its sizes and rows."""
-    rows = f", {file.rows:,} rows" if file.rows is not None else ""
+    rows = f", {count(file.rows, 'row')}" if file.rows is not None else ""
     sizes = f"{file.size_before:,} → {file.size_after:,} bytes" if file.size_before else f"{file.size_after:,} bytes"
     return show_line(f"file {file.path} is {file.action}: {sizes}{rows}", 600)
