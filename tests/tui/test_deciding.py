@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import TextArea
 
 from datasteward.changes.model import Parameter
 from datasteward.changes.service import ChangeService
 from datasteward_tui.app import StewardApp
 from datasteward_tui.history_screen import HistoryScreen
+from datasteward_tui.inbox import read_policy
 from datasteward_tui.key_line import KeyLine
 from datasteward_tui.queue_line import QueueLine
 from datasteward_tui.rule_screen import RuleScreen
@@ -26,7 +28,7 @@ from tests.support.app_desks import (
     pass_guard,
     propose,
 )
-from tests.support.app_runs import SIZES, frame, match_snapshot, until, until_shown
+from tests.support.app_runs import SIZES, frame, match_snapshot, type_line, until, until_shown
 from tests.support.changes_workspace import ChangesWorkspace
 
 pytestmark = pytest.mark.anyio
@@ -96,6 +98,63 @@ async def test_a_rule_that_cannot_be_is_refused_in_words(place: ChangesWorkspace
         await pilot.press("A")
         await until_shown(pilot, "No rule can allow this")
         assert (await service.status("c1")).status == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("max_row = 3", "unknown key 'max_row'; did you mean max_rows?"),
+        ("max_rows = 'few'", "max_rows is 'few': expected a valid integer"),
+        ('verdict = "alow"', "verdict is 'alow': expected 'allow', 'ask' or 'deny'"),
+        ("max_rows 3", "not TOML"),
+        ('[[policy.rules]]\nname = "b"\nverdict = "ask"', "it holds 2 rules: one is accepted"),
+        ("[limits]", "unknown table [limits]: only one [[policy.rules]] table is accepted"),
+    ],
+)
+async def test_a_bad_rule_is_told_with_what_is_wrong_until_it_is_mended(
+    place: ChangesWorkspace, line: str, reason: str
+) -> None:
+    app, service = make_desk_app(place)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_rule(pilot, app, service)
+        screen = app.screen
+        assert isinstance(screen, RuleScreen)
+        good = '[[policy.rules]]\nname = "a"\n'
+        bad = f"{good}{line}" if line.startswith("verdict") else f'{good}verdict = "allow"\n{line}'
+        for text, shown in ((bad, reason), (f'{good}verdict = "allow"', "From now on, without asking")):
+            screen._clock = lambda: time.monotonic() + 10
+            await pilot.press("e")
+            await until(pilot, partial(_is_on, app, SqlEditScreen))
+            app.screen.query_one(TextArea).text = text
+            await pilot.press("ctrl+s")
+            await until_shown(pilot, shown)
+            if text == bad:
+                screen._clock = lambda: time.monotonic() + 20
+                await pilot.press("a")
+                await until_shown(pilot, "mend the rule first: e edits it")
+        assert "e edits it" not in frame(app)
+
+
+async def test_rules_that_do_not_count_until_the_policy_is_signed_are_told_so(place: ChangesWorkspace) -> None:
+    app, service = make_desk_app(place)
+    (place.root / "steward.toml").write_text('[[policy.rules]]\nname = "mine"\nverdict = "allow"\n')
+    words = "The policy is not signed"
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "no model")
+        await type_line(pilot, "/rules")
+        await until_shown(pilot, "Recently blocked")
+        assert words not in frame(app)
+        await pilot.press("escape")
+        service.make_approver(PASSPHRASE)
+        await type_line(pilot, "/rules")
+        await until_shown(pilot, words)
+        assert "steward policy sign" in frame(app)
+        await pilot.press("escape")
+        service.policy = read_policy(app.workspace)
+        service.sign_policy(PASSPHRASE)
+        await type_line(pilot, "/rules")
+        await until_shown(pilot, "Recently blocked")
+        assert words not in frame(app)
 
 
 async def test_escape_from_the_rule_writes_and_approves_nothing(place: ChangesWorkspace) -> None:
@@ -290,7 +349,7 @@ async def test_the_screens_of_deciding_look_as_they_should(
     await _approve(service, await propose(service))
     async with app.run_test(size=size) as pilot:
         await propose(service, "DELETE FROM orders WHERE id < 10", by="mcp:claude-code")
-        await until_shown(pilot, "orders: 10 of 1,000 go")
+        await until_shown(pilot, "orders: 10 of 1,000 rows go")
         await enter_inbox(pilot, app)
         app.dock.panel.view.scroll_home(animate=False, immediate=True)
         await pilot.pause()

@@ -67,8 +67,9 @@ class ApprovalActions(Shell):
 
         changes = await self.dock.inbox.everything()
         policy = await asyncio.to_thread(read_policy, self.workspace)
+        counts = await self.dock.inbox.may_allow(policy)
         blocked = await asyncio.to_thread(find_blocked, self.workspace, changes)
-        if await self.push_screen_wait(RulesScreen(policy, blocked)) == "edit":
+        if await self.push_screen_wait(RulesScreen(policy, blocked, allow_counts=counts)) == "edit":
             self._edit_settings()
 
     def _edit_settings(self) -> None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from datasteward.changes.policy import PolicyRule, PolicySettings
 
 LABEL_CELLS = 10
+UNSIGNED = (
+    "! The policy is not signed by the approver: allow rules do not count, and what they name is asked about,"
+    " until `steward policy sign`."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +55,9 @@ class RulesScreen(ScrolledScreen[Literal["edit"] | None]):
         KeyHint(key="Esc", words="close", action="leave"),
     )
 
-    def __init__(self, policy: "PolicySettings", blocked: Sequence[Blocked]) -> None:
+    def __init__(self, policy: "PolicySettings", blocked: Sequence[Blocked], *, allow_counts: bool) -> None:
         super().__init__()
+        self._allow_counts = allow_counts
         self._policy = policy
         self._blocked = blocked
 
@@ -62,10 +67,14 @@ class RulesScreen(ScrolledScreen[Literal["edit"] | None]):
 
     def _draw(self, width: int, palette: Palette) -> list[Strip]:
         strips: list[Strip] = []
+        if not self._allow_counts and any(r.verdict == "allow" for r in self._policy.rules):
+            strips += [*wrap_text(Text(UNSIGNED, palette.warn), width), blank()]
         for number, rule in enumerate(self._policy.rules, 1):
             strips += [*_draw_rule(number, rule, width, palette), blank()]
         default = "is asked about" if self._policy.default == "ask" else "is denied"
-        words = f"What no rule settles {default}." if strips else f"There are no rules: every change {default}."
+        words = (
+            f"What no rule settles {default}." if self._policy.rules else f"There are no rules: every change {default}."
+        )
         strips += [*wrap_text(Text(words, palette.text), width), blank()]
         strips += wrap_text(Text("Recently blocked", palette.heading), width)
         if not self._blocked:

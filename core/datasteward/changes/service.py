@@ -256,6 +256,10 @@ class ChangeService:
         """Sign the policy as it is now, so that its `allow` rules count; returns its digest."""
         return self._deciding.sign_policy(passphrase)
 
+    def may_allow(self, policy: PolicySettings) -> bool:
+        """Whether the `allow` rules of a policy count: there is no approver's key, or the policy is signed with it."""
+        return self.store.may_allow_by_policy(self.state_folder, policy)
+
     async def _propose(self, draft: Draft) -> ChangeReport:
         number = await self._proposing.propose(draft)
         row = await in_thread(lambda: self.store.get(number))
