@@ -54,6 +54,7 @@ class ApprovalDock(Vertical):
         self._inbox = Inbox(self._desk, workspace, person, self._say) if self._desk else None
         self._is_hidden = False
         self._is_looking = False
+        self._is_look_due = False
         self._has_complained = False
 
     def _say(self, block: NoticeBlock) -> None:
@@ -83,29 +84,38 @@ class ApprovalDock(Vertical):
     def begin(self) -> None:
         """Look for proposals from now on."""
         if self._inbox is not None:
-            self.set_interval(POLL_SECONDS, self.look_soon)
+            self.set_interval(POLL_SECONDS, self._poll)
+            self.look_soon()
+
+    def _poll(self) -> None:
+        if not self._is_looking:
             self.look_soon()
 
     def look_soon(self) -> None:
-        """Look now, unless a look is under way."""
+        """Look now; a look that is under way is done anew, since something has happened since."""
+        self._is_look_due = True
         if self._inbox is not None and not self._is_looking:
+            self._is_looking = True
             self._start(self._look, "inbox")
 
     def _start(self, work: Callable[[], Awaitable[None]], group: str, *, exclusive: bool = False) -> None:
         self.run_worker(work, group=group, exclusive=exclusive, exit_on_error=False)
 
     async def _look(self) -> None:
-        self._is_looking = True
         try:
-            waiting = await self.inbox.look()
+            is_new = False
+            while self._is_look_due:
+                self._is_look_due = False
+                waiting = await self.inbox.look()
+                is_new = is_new or waiting.is_new
             self._has_complained = False
             panel = self.panel
-            if waiting.is_new:
+            if is_new:
                 self._is_hidden = False
             panel.needs_passphrase = waiting.needs_passphrase
             panel.display = panel.has_keys or (bool(waiting.changes) and not self._is_hidden)
             panel.show_list(waiting.changes, waiting.risks)
-            self.post_message(self.Counted(len(waiting.changes), is_new=waiting.is_new))
+            self.post_message(self.Counted(len(waiting.changes), is_new=is_new))
         except DatastewardError as error:
             if not self._has_complained:
                 self._has_complained = True
@@ -139,7 +149,7 @@ class ApprovalDock(Vertical):
 
     async def _propose_undo(self, changes: list[str]) -> None:
         first = await self.inbox.propose_undo(changes)
-        if first is not None and self.panel.has_focus:
+        if first is not None and not self.panel.is_asking:
             self.panel.turn_to(first)
         self.look_soon()
 
@@ -169,13 +179,16 @@ class ApprovalDock(Vertical):
         self._start(partial(self._carry_out, message.decision), "decide")
 
     async def _carry_out(self, decision: Decision) -> None:
+        follows: str | None = None
         match decision.verb:
             case "edit":
                 await self._edit(decision.change)
             case "rule":
-                await self._approve_by_rule(decision)
+                follows = await self._approve_by_rule(decision)
             case _:
-                await self.inbox.decide(decision)
+                follows = await self.inbox.decide(decision)
+        if follows is not None:
+            self.panel.follow(follows)
         self.panel.tell("")
         self.look_soon()
 
@@ -196,21 +209,22 @@ class ApprovalDock(Vertical):
         if successor is not None:
             self.panel.turn_to(successor)
 
-    async def _approve_by_rule(self, decision: Decision) -> None:
+    async def _approve_by_rule(self, decision: Decision) -> str | None:
         from datasteward_tui.rule_screen import RuleScreen
 
         try:
             rule = await self.inbox.suggest_rule(decision.change)
         except DatastewardError as error:
             self._say(NoticeBlock(f"{decision.change}: {error.message}", "warning", error.hint))
-            return
+            return None
         needs = self.panel.needs_passphrase
         answer = await self.app.push_screen_wait(RuleScreen(decision.change, rule, needs_passphrase=needs))
-        if answer is not None:
-            approval = Decision(
-                verb="approve", change=decision.change, digest=decision.digest, passphrase=answer.passphrase
-            )
-            await self.inbox.approve_by_rule(approval, answer.text)
+        if answer is None:
+            return None
+        approval = Decision(
+            verb="approve", change=decision.change, digest=decision.digest, passphrase=answer.passphrase
+        )
+        return await self.inbox.approve_by_rule(approval, answer.text)
 
     def on_approval_panel_whole_asked(self, message: ApprovalPanel.WholeAsked) -> None:
         """The whole preview over the app; having seen its end counts."""
@@ -239,9 +253,16 @@ class ApprovalDock(Vertical):
         except DatastewardError as error:
             self._say(NoticeBlock(f"The inbox is out of reach: {error.message}", "error", error.hint))
             return
-        undone = await self.app.push_screen_wait(HistoryScreen(found, self.inbox.read, change))
-        if undone is not None:
-            self.enter(await self.inbox.propose_undo([undone]) or "")
+        wish = await self.app.push_screen_wait(HistoryScreen(found, self.inbox.read, change))
+        if wish is None:
+            return
+        if wish.verb == "apply":
+            await self._carry_out(Decision(verb="apply", change=wish.change, digest=wish.digest))
+            return
+        undo = await self.inbox.propose_undo([wish.change])
+        if undo is not None:
+            self.enter(undo)
+        self.look_soon()
 
     async def on_unmount(self) -> None:
         """Let go of the desk."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -12,8 +13,18 @@ from textual.message import Message
 from textual.widgets import Input
 
 from datasteward_tui.change_lines import RISK_SIGNS, ChangeCase, draw_change, empty_lines, is_shown_whole
-from datasteward_tui.change_words import describe_age
-from datasteward_tui.decisions import CLOSING, DOING, ENTER_DOES, KEYS, OTHERS, PLACEHOLDERS, Asking, Decision, Verb
+from datasteward_tui.change_words import APPROVED_WORDS, describe_age, describe_rows
+from datasteward_tui.decisions import (
+    APPROVED_KEYS,
+    CLOSING,
+    DOING,
+    ENTER_DOES,
+    KEYS,
+    OTHERS,
+    Asking,
+    Decision,
+    Verb,
+)
 from datasteward_tui.key_line import KeyLine
 from datasteward_tui.lines_view import LinesView
 from datasteward_tui.queue_line import QueueLine
@@ -100,6 +111,7 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         self._quiet_since = 0.0
         self._asking: Asking | None = None
         self._told = ""
+        self._is_chosen = False
         self.needs_passphrase = False
         """Whether an approver's key was made, so that approving asks for its passphrase."""
 
@@ -121,9 +133,14 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         return self.query_one("#change-lines", LinesView)
 
     @property
+    def is_asking(self) -> bool:
+        """Whether words are being typed for a decision."""
+        return self._asking is not None
+
+    @property
     def has_keys(self) -> bool:
         """Whether what is typed goes to the panel."""
-        return self.has_focus or self._asking is not None
+        return self.has_focus or self.is_asking
 
     def mark_seen(self, case: ChangeCase) -> None:
         """All of this change was in sight elsewhere."""
@@ -137,6 +154,11 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
     def turn_to(self, change: str) -> None:
         """Show this change as soon as it is in the list."""
         self._current, self._shown_key = change, None
+
+    def follow(self, change: str) -> None:
+        """Turn to what came of a decision, unless the person has gone to another change since."""
+        if not self._is_chosen and not self.is_asking:
+            self.turn_to(change)
 
     def show_list(self, changes: "Sequence[ChangeSummary]", risks: Mapping[str, str]) -> None:
         """These changes can be gone through; the current one stays if it is among them. Risk levels are by digest."""
@@ -164,6 +186,8 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         self._shown_key = (summary.handle, summary.digest, summary.status)
         self._quiet_since = self._clock()
         self._stop_asking()
+        if self._told == _reading(summary.handle):
+            self._told = ""
         self.set_class(case.row.proposal.preview.risk.level == "high", "-high")
         self.view.set_source(lambda width, palette: draw_change(case, width, palette))
         self._show_titles()
@@ -203,11 +227,13 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
             if summary.undo_of:
                 facts.append(f"undo of c{summary.undo_of}")
             facts.append(f"{describe_age(summary.created_at)} ago")
+            if summary.status == "approved":
+                facts.insert(1, APPROVED_WORDS)
             self.border_title = _plain(" · ".join(facts))
         self.border_subtitle = "" if self.has_keys else "F2 to decide · the prompt keeps the keys"
         others = (OTHERS,) if len(self._changes) > 1 else ()
-        keys = (*KEYS, *others, *CLOSING) if summary is not None else CLOSING
-        self.query_one("#change-keys", KeyLine).show(keys, self._told)
+        own = () if summary is None else APPROVED_KEYS if summary.status == "approved" else KEYS
+        self.query_one("#change-keys", KeyLine).show((*own, *others, *CLOSING), self._told)
 
     def on_focus(self) -> None:
         """The keys are here now; not at once for decisions."""
@@ -225,14 +251,16 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
     def _refusal(self, verb: Verb) -> str | None:
         row = self.row
         summary = self._summary()
-        if row is None or summary is None or summary.digest != row.summary.digest:
+        if self._current is None:
             return "nothing to decide here"
+        if row is None or summary is None or summary.digest != row.summary.digest:
+            return _reading(self._current)
         if not self.has_keys:
             return "press F2 first"
         if self._clock() - self._quiet_since < GUARD_SECONDS:
             return "too soon: have a look first"
-        if summary.status != "waiting":
-            return f"{summary.handle} is {summary.status}"
+        if summary.status == "approved":
+            return None if verb == "approve" else f"{summary.handle} is approved already: a applies it"
         if verb in {"approve", "rule"} and not is_shown_whole(row.proposal):
             return "too long to be shown whole, so not approved here: reject it"
         if verb in {"approve", "rule"} and not self.view.is_seen_to_end:
@@ -248,17 +276,22 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         self._send(Asking(verb=verb))
 
     def _send(self, asked: Asking, passphrase: str | None = None) -> None:
-        assert self.row is not None
-        if asked.verb == "approve" and self.needs_passphrase and passphrase is None:
-            self._ask(Asking(verb="approve", comment=asked.comment, is_passphrase=True))
+        summary = self._summary()
+        assert summary is not None
+        verb: Verb = "apply" if summary.status == "approved" else asked.verb
+        if verb == "approve" and not asked.has_rows and self._rows_to_type() is not None:
+            self._ask(replace(asked, wants="rows"))
             return
-        summary = self.row.summary
-        self.tell(DOING.get(asked.verb, ""))
+        if verb == "approve" and self.needs_passphrase and passphrase is None:
+            self._ask(replace(asked, wants="passphrase"))
+            return
+        self.tell(DOING.get(verb, ""))
         self._quiet_since = self._clock()
+        self._is_chosen = False
         self.post_message(
             self.Decided(
                 Decision(
-                    verb=asked.verb,
+                    verb=verb,
                     change=summary.handle,
                     digest=summary.digest,
                     comment=asked.comment,
@@ -269,7 +302,9 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
 
     def action_ask(self, verb: Verb) -> None:
         """Ask for a reason or a comment before deciding."""
-        refusal = self._refusal(verb)
+        summary = self._summary()
+        is_approved = summary is not None and summary.status == "approved"
+        refusal = self._refusal("reject" if is_approved else verb)
         if refusal is not None:
             self.tell(refusal)
             return
@@ -280,19 +315,20 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         self.add_class("-asking")
         self.can_focus_children = True
         line = self.query_one("#change-comment", Input)
-        line.password = asked.is_passphrase
-        line.placeholder = "The approver's passphrase." if asked.is_passphrase else PLACEHOLDERS[asked.verb]
+        line.password = asked.wants == "passphrase"
+        line.placeholder = asked.placeholder
         line.value = ""
         line.display = True
         line.focus()
-        self.tell(f"Enter {ENTER_DOES[asked.verb]} · Esc does not")
+        reason = "large or final: " if asked.wants == "rows" else ""
+        self.tell(f"{reason}Enter {ENTER_DOES[asked.verb]} · Esc does not")
         self.fit()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """The words are given: decide."""
         event.stop()
         asked, words = self._asking, event.value if event.input.password else event.value.strip()
-        if asked is None:
+        if asked is None or (asked.wants == "rows" and not self._is_right_number(words)):
             return
         self._quiet_since = min(self._quiet_since, self._clock() - GUARD_SECONDS)
         refusal = self._refusal(asked.verb)
@@ -300,10 +336,29 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         self.focus()
         if refusal is not None:
             self.tell(refusal)
-        elif asked.is_passphrase:
-            self._send(asked, words)
-        else:
-            self._send(Asking(verb=asked.verb, comment=words))
+            return
+        match asked.wants:
+            case "rows":
+                self._send(replace(asked, has_rows=True))
+            case "passphrase":
+                self._send(asked, words)
+            case "comment":
+                self._send(replace(asked, comment=words))
+
+    def _rows_to_type(self) -> int | None:
+        from datasteward.changes.confirming import rows_to_type
+
+        return rows_to_type(self.row.proposal.preview) if self.row is not None else None
+
+    def _is_right_number(self, words: str) -> bool:
+        """Whether the rows were counted right; when not, the line stays, and what to count is told."""
+        if words.replace(",", "") == str(self._rows_to_type()):
+            return True
+        if words and self.row is not None:
+            self.query_one("#change-comment", Input).value = ""
+            counted = describe_rows(self.row.proposal.preview)
+            self.tell(f"'{show_line(words, 20)}' is not that number: {counted} · Esc leaves it undecided")
+        return False
 
     def _stop_asking(self) -> None:
         if self._asking is None:
@@ -325,13 +380,14 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         """The next older or newer change."""
         handles = [c.handle for c in self._changes]
         if self._current in handles and len(handles) > 1:
-            self._told = ""
+            self._told, self._is_chosen = "", True
             self.turn_to(handles[(handles.index(self._current) + step) % len(handles)])
             self.show_list(self._changes, self._risks)
 
     def on_queue_line_chosen(self, message: QueueLine.Chosen) -> None:
         """Another change was clicked."""
         message.stop()
+        self._is_chosen = True
         self.turn_to(message.change)
         self.show_list(self._changes, self._risks)
 
@@ -357,6 +413,10 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
             self.fit()
             return
         self.post_message(self.Left())
+
+
+def _reading(change: str) -> str:
+    return f"{change} is being read: press the key again"
 
 
 def _plain(words: str) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 from textual.strip import Strip
 
 from datasteward_tui.change_effect import draw_effect
-from datasteward_tui.change_words import summarise_effect
+from datasteward_tui.change_words import APPROVED_WORDS, summarise_effect
 from datasteward_tui.fact_lines import draw_fact
 from datasteward_tui.palette import Palette
 from datasteward_tui.safe_text import show_block, show_line
@@ -44,6 +44,8 @@ def draw_change(case: ChangeCase, width: int, palette: Palette) -> list[Strip]:
     headline = summarise_effect(row.proposal.preview, applied_as=applied_as)
     strips = wrap_text(Text(headline, palette.heading), width)
     strips += [*_draw_who(row, width, palette), *_draw_weight(row, width, palette)]
+    if row.summary.status == "approved":
+        strips += draw_fact("state", f"{APPROVED_WORDS}: a applies it", width, palette, style=palette.warn)
     if row.approval is not None:
         strips += draw_fact("decided", _decision(row), width, palette)
     strips += _draw_proof(case, width, palette)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from datasteward_tui.status_bar import KeyHint
 
-Verb = Literal["approve", "rule", "edit", "reject", "stop", "later"]
+Verb = Literal["approve", "apply", "rule", "edit", "reject", "stop", "later"]
 KEYS = (
     KeyHint(key="a", words="approve", action="decide('approve')"),
     KeyHint(key="A", words="by rule", action="decide('rule')"),
@@ -16,6 +16,11 @@ KEYS = (
     KeyHint(key="x", words="stop the agent", action="ask('stop')"),
     KeyHint(key="p", words="whole", action="whole"),
 )
+APPROVED_KEYS = (
+    KeyHint(key="a", words="apply", action="decide('approve')"),
+    KeyHint(key="p", words="whole", action="whole"),
+)
+"""Of a change that is approved and was not applied."""
 OTHERS = KeyHint(key="←→", words="others", action="step(1)")
 CLOSING = (
     KeyHint(key="h", words="history", action="history"),
@@ -27,7 +32,13 @@ PLACEHOLDERS = {
     "approve": "A comment with the approval.",
 }
 ENTER_DOES = {"reject": "rejects", "stop": "stops them", "approve": "approves"}
-DOING = {"approve": "applying …", "reject": "rejecting …", "stop": "stopping …", "later": "kept for later"}
+DOING = {
+    "approve": "applying …",
+    "apply": "applying …",
+    "reject": "rejecting …",
+    "stop": "stopping …",
+    "later": "kept for later",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +54,21 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """What a line is there for: a comment, or the passphrase for a decision already commented."""
+    """What a line is there for, and what was given already."""
 
     verb: Verb
+    wants: Literal["comment", "rows", "passphrase"] = "comment"
     comment: str = ""
-    is_passphrase: bool = False
+    has_rows: bool = False
+    """Whether the number of rows was typed."""
+
+    @property
+    def placeholder(self) -> str:
+        """What to type."""
+        match self.wants:
+            case "rows":
+                return "Type how many rows come in, change and go, together."
+            case "passphrase":
+                return "The approver's passphrase."
+            case "comment":
+                return PLACEHOLDERS[self.verb]

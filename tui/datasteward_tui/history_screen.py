@@ -1,8 +1,10 @@
 """Every change of the workspace and what became of it; taking one back is one key away."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rich.style import Style
 from rich.text import Text
@@ -12,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from datasteward.errors import DatastewardError
+from datasteward_tui.approval_panel import GUARD_SECONDS
 from datasteward_tui.boxed_screen import BoxedScreen
 from datasteward_tui.change_lines import ChangeCase, draw_change, empty_lines
 from datasteward_tui.change_words import describe_age
@@ -28,6 +31,7 @@ WITH_WHO = 64
 """From this width on a row tells who asked."""
 SIGNS = {
     "waiting": "⚑",
+    "approved": "◔",
     "applied": "✓",
     "rejected": "✗",
     "denied": "✗",
@@ -38,8 +42,17 @@ SIGNS = {
 }
 
 
-class HistoryScreen(BoxedScreen[str | None]):
-    """Gives the change to take back, or None; the list is read once, each change when its row is marked."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryWish:
+    """What the person wants done with a change: an applied one taken back, or an approved one applied."""
+
+    verb: Literal["undo", "apply"]
+    change: str
+    digest: str
+
+
+class HistoryScreen(BoxedScreen[HistoryWish | None]):
+    """Gives what to do with a change, or None; the list is read once, each change when its row is marked."""
 
     DEFAULT_CSS = """
     HistoryScreen > Vertical { max-width: 200; }
@@ -57,14 +70,21 @@ class HistoryScreen(BoxedScreen[str | None]):
         Binding("pageup", "scroll(-1)", show=False, priority=True),
         Binding("pagedown", "scroll(1)", show=False, priority=True),
         Binding("u", "undo", "undo"),
+        Binding("a", "apply", "apply"),
         Binding("slash", "search", "search"),
     ]
     TITLE_WORDS = "Changes"
 
     def __init__(
-        self, changes: "Sequence[ChangeSummary]", read: Callable[[str], Awaitable[ChangeCase]], at: str = ""
+        self,
+        changes: "Sequence[ChangeSummary]",
+        read: Callable[[str], Awaitable[ChangeCase]],
+        at: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
+        self._clock = clock
+        self._marked_since = clock()
         self._changes, self._read, self._first = changes, read, at
         self._list: MarkedList[ChangeSummary] = MarkedList(_draw_row, empty="Nothing was ever proposed here.")
 
@@ -82,12 +102,15 @@ class HistoryScreen(BoxedScreen[str | None]):
         self._list.show(self._changes, handles.index(self._first) if self._first in handles else 0)
 
     def hints(self) -> tuple[KeyHint, ...]:
-        """Undo only where it can be."""
+        """Undo and apply only where they can be."""
         marked = self._list.marked
-        can_undo = marked is not None and marked.status == "applied" and marked.undone_by is None
-        undo = (KeyHint(key="u", words=f"undo {marked.handle}", action="undo"),) if can_undo and marked else ()
+        own: tuple[KeyHint, ...] = ()
+        if marked is not None and marked.status == "applied" and marked.undone_by is None:
+            own = (KeyHint(key="u", words=f"undo {marked.handle}", action="undo"),)
+        elif marked is not None and marked.status == "approved":
+            own = (KeyHint(key="a", words=f"apply {marked.handle}", action="apply"),)
         return (
-            *undo,
+            *own,
             KeyHint(key="↑↓", words="others", action="move(1)"),
             KeyHint(key="PgUp PgDn", words="scroll", action="scroll(1)"),
             KeyHint(key="/", words="search", action="search"),
@@ -96,6 +119,7 @@ class HistoryScreen(BoxedScreen[str | None]):
 
     def on_marked_list_marked(self) -> None:
         """Read the marked change."""
+        self._marked_since = self._clock()
         self.tell("")
         marked = self._list.marked
         if marked is None:
@@ -145,7 +169,17 @@ class HistoryScreen(BoxedScreen[str | None]):
         elif marked.undone_by is not None:
             self.tell(f"{marked.handle} was taken back by c{marked.undone_by}")
         else:
-            self.dismiss(marked.handle)
+            self.dismiss(HistoryWish(verb="undo", change=marked.handle, digest=marked.digest))
+
+    def action_apply(self) -> None:
+        """Apply the marked change, where it is approved and was not; not at once after it was marked."""
+        marked = self._list.marked
+        if marked is None or marked.status != "approved":
+            self.tell("only what is approved and not applied yet can be applied")
+        elif self._clock() - self._marked_since < GUARD_SECONDS:
+            self.tell("too soon: have a look first")
+        else:
+            self.dismiss(HistoryWish(verb="apply", change=marked.handle, digest=marked.digest))
 
 
 def _words_of(summary: "ChangeSummary") -> str:

@@ -46,6 +46,9 @@ class ApprovalDesk(Protocol):
     ) -> "ChangeReport":
         """Approve exactly the digest that was shown, then apply; raises `ToolError`."""
 
+    async def apply(self, change: str) -> "ChangeReport":
+        """Apply an approved change, never twice; of any other, how it stands. Raises `ToolError`."""
+
     async def edit(self, change: str, sql: str, *, requested_by: str, comment: str = "") -> "ChangeReport":
         """Put another text in a waiting change's place: a new change, measured, that waits; raises `ToolError`."""
 
@@ -54,6 +57,9 @@ class ApprovalDesk(Protocol):
 
     def unlock_approver(self, passphrase: str) -> "Ed25519PrivateKey":
         """The approver's key; raises `ToolError` for a wrong passphrase; slow on purpose."""
+
+    def may_allow(self, policy: "PolicySettings") -> bool:
+        """Whether the `allow` rules of a policy count: there is no approver's key, or the policy is signed with it."""
 
     def sign_policy(self, passphrase: str) -> str:
         """Sign `policy` as it is, so that its rules count although there is an approver's key; raises `ToolError`."""
