@@ -7,18 +7,20 @@ import pytest
 from textual.widgets import Input
 
 from datasteward.changes.jobs import CheckQuery
+from datasteward.changes.model import Preview, TableEffect, TableName
 from datasteward.changes.policy import PolicyRule, PolicySettings
 from datasteward.changes.service import ChangeService
 from datasteward.errors import EngineFault
 from datasteward_tui.app import StewardApp
+from datasteward_tui.change_words import ask_rows, describe_rows
 from datasteward_tui.history_screen import HistoryScreen
 from tests.support.app_desks import UPDATE, enter_inbox, make_desk_app, make_orders, pass_guard, propose
-from tests.support.app_runs import desk_of, frame, make_app, type_line, until, until_shown
+from tests.support.app_runs import SIZES, desk_of, frame, make_app, match_snapshot, type_line, until, until_shown
 from tests.support.changes_workspace import ChangesWorkspace, InProcessWriter, TableHooks
 
 pytestmark = pytest.mark.anyio
 DELETE_MOST = "DELETE FROM orders WHERE id < 600"
-ASKED = "Type how many rows come in, change and go, together."
+ASKED = "Type how many rows go."
 LONG_AGO = 1_700_000_000.0
 
 
@@ -83,9 +85,33 @@ async def test_what_breaks_a_check_needs_its_rows_typed_however_few_they_are(pla
         await until_shown(pilot, "check amounts are positive would fail")
         await enter_inbox(pilot, app)
         await pilot.press("a")
-        await until_shown(pilot, ASKED)
+        await until_shown(pilot, "Type how many rows change.")
         await pilot.press("1", "enter")
         await until_shown(pilot, "c1 applied in")
+
+
+@pytest.mark.parametrize(
+    ("counts", "asked", "told"),
+    [
+        ((0, 0, 600), "Type how many rows go.", "600 go"),
+        ((900, 0, 1000), "Type how many rows come in and go, together.", "900 come in + 1,000 go"),
+        ((1, 2, 3), "Type how many rows come in, change and go, together.", "1 come in + 2 change + 3 go"),
+        ((0, 0, 0), "No row changes: type 0.", "no row changes"),
+    ],
+)
+def test_what_to_type_names_what_happens_to_the_rows(counts: tuple[int, int, int], asked: str, told: str) -> None:
+    inserted, updated, deleted = counts
+    table = TableEffect(
+        table=TableName(name="t"),
+        action="rows",
+        inserted=inserted,
+        updated=updated,
+        deleted=deleted,
+        rows_before=1000,
+        rows_after=0,
+    )
+    preview = Preview(tables=(table,))
+    assert (ask_rows(preview), describe_rows(preview)) == (asked, told)
 
 
 async def test_after_a_move_the_card_is_of_the_change_that_takes_its_place(place: ChangesWorkspace) -> None:
@@ -224,3 +250,34 @@ async def _approve(service: ChangeService, change: str) -> None:
     report = await service.status(change)
     done = await service.approve(change, digest=report.digest, by="ada", channel="app")
     assert done.status == "applied", done.message
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+async def test_typing_the_rows_and_what_was_not_applied_look_as_they_should(
+    place: ChangesWorkspace, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(place.root.parent))
+    for module in ("approval_panel", "history_screen", "queue_line"):
+        monkeypatch.setattr(f"datasteward_tui.{module}.describe_age", lambda _: "4 min")
+    monkeypatch.setattr("datasteward_tui.change_effect.describe_seconds", lambda _: "0.01 s")
+    app, service = await _interrupted(place)
+    async with app.run_test(size=size) as pilot:
+        await propose(service, DELETE_MOST)
+        await until_shown(pilot, "⚑ 2 waiting")
+        app.dock.enter("c2")
+        await until(pilot, lambda: _shown(app) == "c2")
+        await pass_guard(pilot, app)
+        await pilot.press("pagedown", "pagedown", "a")
+        await until_shown(pilot, ASKED)
+        match_snapshot(app, "approval-rows")
+        await pilot.press("escape")
+        app.dock.enter("c1")
+        await until(pilot, lambda: _shown(app) == "c1")
+        await until_shown(pilot, "a apply")
+        match_snapshot(app, "approval-not-applied")
+        await pilot.press("h")
+        await until_shown(pilot, "PgUp PgDn")
+        await pilot.press("down")
+        await until_shown(pilot, "a apply c1")
+        await until_shown(pilot, "decided approved by ada")
+        match_snapshot(app, "history-not-applied")

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widgets import Input
 
 from datasteward_tui.change_lines import RISK_SIGNS, ChangeCase, draw_change, empty_lines, is_shown_whole
-from datasteward_tui.change_words import APPROVED_WORDS, describe_age, describe_rows
+from datasteward_tui.change_words import APPROVED_WORDS, ask_rows, describe_age, describe_rows
 from datasteward_tui.decisions import (
     APPROVED_KEYS,
     CLOSING,
@@ -21,6 +21,7 @@ from datasteward_tui.decisions import (
     ENTER_DOES,
     KEYS,
     OTHERS,
+    PLACEHOLDERS,
     Asking,
     Decision,
     Verb,
@@ -316,13 +317,25 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         self.can_focus_children = True
         line = self.query_one("#change-comment", Input)
         line.password = asked.wants == "passphrase"
-        line.placeholder = asked.placeholder
+        line.placeholder = self._placeholder(asked)
         line.value = ""
         line.display = True
         line.focus()
-        reason = "large or final: " if asked.wants == "rows" else ""
+        reason = ""
+        if asked.wants == "rows":
+            reason = "large or final: "
+            self.view.scroll_home(animate=False, immediate=True)
         self.tell(f"{reason}Enter {ENTER_DOES[asked.verb]} · Esc does not")
         self.fit()
+
+    def _placeholder(self, asked: Asking) -> str:
+        match asked.wants:
+            case "rows" if self.row is not None:
+                return ask_rows(self.row.proposal.preview)
+            case "passphrase":
+                return "The approver's passphrase."
+            case _:
+                return PLACEHOLDERS[asked.verb]
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """The words are given: decide."""
@@ -394,7 +407,8 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
     def action_scroll_lines(self, lines: int) -> None:
         """Scroll the preview."""
         self.view.scroll_relative(y=lines, animate=False, immediate=True)
-        self.tell("")
+        if not self.is_asking:
+            self.tell("")
 
     def action_scroll_pages(self, pages: int) -> None:
         """Scroll the preview by what is in sight."""

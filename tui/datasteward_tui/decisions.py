@@ -61,14 +61,3 @@ class Asking:
     comment: str = ""
     has_rows: bool = False
     """Whether the number of rows was typed."""
-
-    @property
-    def placeholder(self) -> str:
-        """What to type."""
-        match self.wants:
-            case "rows":
-                return "Type how many rows come in, change and go, together."
-            case "passphrase":
-                return "The approver's passphrase."
-            case "comment":
-                return PLACEHOLDERS[self.verb]

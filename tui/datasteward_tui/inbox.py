@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 HISTORY_LENGTH = 200
+PROVEN = " The tables are proven to be as they were before."
 SETTLING_SECONDS = 3.0
 """An approval that is older and was not applied is taken for interrupted: a person has to see to it."""
 
@@ -127,7 +128,7 @@ class Inbox:
                 case _:
                     report = await desk.postpone(decision.change, by=self.person)
         except DatastewardError as error:
-            self.say(NoticeBlock(f"{decision.change}: {error.message}", "error", error.hint))
+            self.say(NoticeBlock(_name(decision.change, error.message), "error", error.hint))
             return None
         finally:
             self._under_way.discard(decision.change)
@@ -185,7 +186,7 @@ class Inbox:
                 if first is not None and isinstance(error, ToolError) and error.code == "conflict":
                     return first
                 self._undo_queue.clear()
-                self.say(NoticeBlock(f"{change}: {error.message}", "error", error.hint))
+                self.say(NoticeBlock(_name(change, error.message), "error", error.hint))
                 return first
             self._undo_queue.pop(0)
             waits = report.change if report.status == "waiting" else report.successor
@@ -232,7 +233,9 @@ def read_policy(workspace: Workspace) -> "PolicySettings":
     return load_settings(workspace).policy
 
 
-PROVEN = " The tables are proven to be as they were before."
+def _name(change: str, message: str) -> str:
+    """The message with its change named, once."""
+    return message if message.startswith(f"{change} ") else f"{change}: {message}"
 
 
 def _tell_undo(change: str, report: "ChangeReport", left: list[str]) -> NoticeBlock:

@@ -1,7 +1,7 @@
 """The rule that a yes would write into `steward.toml`, in full, before it is written."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -66,6 +66,10 @@ class RuleScreen(BoxedScreen[RuleAnswer | None]):
         """Decisions count after a moment."""
         self._since = self._clock()
         self.entitle(f"Approve {self._change} and all like it")
+
+    def hints(self) -> Sequence[KeyHint]:
+        """What is no rule cannot be written."""
+        return self.HINTS if self._is_rule() else self.HINTS[1:]
 
     def _draw(self, width: int, palette: Palette) -> list[Strip]:
         try:
