@@ -197,7 +197,7 @@ def drop_typed_ahead() -> None:
 
 def is_confirmed(change: str, preview: "Preview") -> bool:
     """Whether the person says yes; what is large or final takes a word that stands in the preview above."""
-    from datasteward_cli.typed_answers import answer_to_type
+    from datasteward.changes.confirming import answer_to_type
 
     expected = answer_to_type(change, preview)
     if expected is None:

@@ -193,16 +193,6 @@ def test_a_wrong_number_or_a_no_leaves_the_change_waiting(workspace: ChangesWork
     assert right.finish() == 0, right.shown
 
 
-def test_what_is_final_and_counts_no_rows_takes_the_name_of_the_change(workspace: ChangesWorkspace) -> None:
-    from datasteward.changes.model import Preview
-    from datasteward_cli.typed_answers import answer_to_type
-
-    asked = answer_to_type("c7", Preview(is_reversible=False))
-    assert asked is not None and "Type c7" in asked.question
-    assert asked.accepts(" C7 ") and not asked.accepts("0")
-    assert answer_to_type("c7", Preview()) is None
-
-
 def test_watching_shows_what_is_open_and_then_only_what_changes(workspace: ChangesWorkspace) -> None:
     service = workspace.service()
     asyncio.run(service.propose(UPDATE, requested_by="mcp:closed-before"))

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widgets import Input
 
 from datasteward_tui.change_lines import RISK_SIGNS, ChangeCase, draw_change, empty_lines, is_shown_whole
-from datasteward_tui.change_words import APPROVED_WORDS, ask_rows, describe_age, describe_rows
+from datasteward_tui.change_words import APPROVED_WORDS, describe_age, describe_rows
 from datasteward_tui.decisions import (
     APPROVED_KEYS,
     CLOSING,
@@ -32,6 +32,7 @@ from datasteward_tui.queue_line import QueueLine
 from datasteward_tui.safe_text import show_line
 
 if TYPE_CHECKING:
+    from datasteward.changes.confirming import TypedAnswer
     from datasteward.changes.store import ChangeRow, ChangeSummary
 
 GUARD_SECONDS = 0.6
@@ -280,7 +281,7 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         summary = self._summary()
         assert summary is not None
         verb: Verb = "apply" if summary.status == "approved" else asked.verb
-        if verb == "approve" and not asked.has_rows and self._rows_to_type() is not None:
+        if verb == "approve" and not asked.has_rows and self._answer_to_type() is not None:
             self._ask(replace(asked, wants="rows"))
             return
         if verb == "approve" and self.needs_passphrase and passphrase is None:
@@ -330,8 +331,8 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
 
     def _placeholder(self, asked: Asking) -> str:
         match asked.wants:
-            case "rows" if self.row is not None:
-                return ask_rows(self.row.proposal.preview)
+            case "rows" if (expected := self._answer_to_type()) is not None:
+                return expected.short
             case "passphrase":
                 return "The approver's passphrase."
             case _:
@@ -341,7 +342,7 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         """The words are given: decide."""
         event.stop()
         asked, words = self._asking, event.value if event.input.password else event.value.strip()
-        if asked is None or (asked.wants == "rows" and not self._is_right_number(words)):
+        if asked is None or (asked.wants == "rows" and not self._is_right_answer(words)):
             return
         self._quiet_since = min(self._quiet_since, self._clock() - GUARD_SECONDS)
         refusal = self._refusal(asked.verb)
@@ -358,19 +359,20 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
             case "comment":
                 self._send(replace(asked, comment=words))
 
-    def _rows_to_type(self) -> int | None:
-        from datasteward.changes.confirming import rows_to_type
+    def _answer_to_type(self) -> "TypedAnswer | None":
+        from datasteward.changes.confirming import answer_to_type
 
-        return rows_to_type(self.row.proposal.preview) if self.row is not None else None
+        return None if self.row is None else answer_to_type(self.row.summary.handle, self.row.proposal.preview)
 
-    def _is_right_number(self, words: str) -> bool:
-        """Whether the rows were counted right; when not, the line stays, and what to count is told."""
-        if words.replace(",", "") == str(self._rows_to_type()):
+    def _is_right_answer(self, words: str) -> bool:
+        """Whether what was asked for was typed; when not, the line stays, and what stands there is told."""
+        expected = self._answer_to_type()
+        if expected is not None and expected.accepts(words):
             return True
         if words and self.row is not None:
             self.query_one("#change-comment", Input).value = ""
             counted = describe_rows(self.row.proposal.preview)
-            self.tell(f"'{show_line(words, 20)}' is not that number: {counted} · Esc leaves it undecided")
+            self.tell(f"'{show_line(words, 20)}' is not it: {counted} · Esc leaves it undecided")
         return False
 
     def _stop_asking(self) -> None:

@@ -55,15 +55,6 @@ def describe_table(effect: "TableEffect") -> str:
     return f"{name}: {', '.join(parts) or 'no row changes'}"
 
 
-def ask_rows(preview: "Preview") -> str:
-    """What to type of a change that is approved by the number of its rows: `Type how many rows change and go, together.`"""
-    verbs = list(_row_sums(preview))
-    if not verbs:
-        return "No row changes: type 0."
-    named = " and ".join(w for w in (", ".join(verbs[:-1]), verbs[-1]) if w)
-    return f"Type how many rows {named}{', together' if len(verbs) > 1 else ''}."
-
-
 def describe_rows(preview: "Preview") -> str:
     """How many rows of all tables come in, change and go: `14 change + 3 go`."""
     return " + ".join(f"{number:,} {verb}" for verb, number in _row_sums(preview).items()) or "no row changes"
