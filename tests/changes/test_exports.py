@@ -10,6 +10,7 @@ import pytest
 from tests.support.changes_workspace import ChangesWorkspace, InProcessWriter, ProcessWriter
 
 from datasteward.changes.file_effects import redirect, stage_export
+from datasteward.changes.host import SubprocessWriter
 from datasteward.changes.model import FileEffect, StatementWork
 from datasteward.changes.policy import PolicyRule, PolicySettings
 from datasteward.changes.publishing import check_publishable
@@ -340,3 +341,16 @@ async def test_a_file_outside_the_data_folders_of_now_is_not_published(
     with pytest.raises(ToolError, match="outside the data folders"):
         check_publishable([effect], [workspace.root / "data"])
     check_publishable([effect], [outside])
+
+
+async def test_an_export_that_moved_is_staged_again_by_a_confined_writer_and_published(
+    workspace: ChangesWorkspace,
+) -> None:
+    service = workspace.service(writer=SubprocessWriter(), with_gate=True)
+    report = await service.propose("COPY orders TO 'data/out.csv'", requested_by="t")
+    workspace.run("DELETE FROM orders WHERE id = 0")
+    moved = await apply(service, report)
+    assert moved.status == "moved" and moved.successor is not None
+    assert not (workspace.root / "data" / "out.csv").exists()
+    assert (await apply(service, await service.status(moved.successor))).status == "applied"
+    assert len((workspace.root / "data" / "out.csv").read_text().splitlines()) == 1000
