@@ -8,7 +8,8 @@ import pytest
 from tests.support.changes_workspace import ChangesWorkspace
 
 from datasteward.changes.deciding import Decision
-from datasteward.changes.model import Approval
+from datasteward.changes.digest import digest_of
+from datasteward.changes.model import Approval, TableName
 from datasteward.changes.policy import PolicyRule, PolicySettings
 from datasteward.changes.service import ChangeService
 from datasteward.errors import ConfigError, ToolError
@@ -201,3 +202,80 @@ def test_an_approval_racing_a_rejection_has_one_outcome(workspace: ChangesWorksp
     said = [a.get("said") for a in answers]
     assert sorted(str(s) for s in said) in (["None", "applied"], ["None", "rejected"])
     assert workspace.receipts() == ([change] if "applied" in said else [])
+
+
+SIGNED = PolicySettings(
+    rules=(PolicyRule(name="staging is free", verdict="allow", tables=("staging.*",), kinds=("insert",)),)
+)
+
+
+def forge_policy_approval(workspace: ChangesWorkspace, change: str, digest: str) -> None:
+    made = Approval(
+        change=change, digest=digest, verdict="approve", by="x", channel="policy", at="2026-01-01T00:00:00Z", nonce="x"
+    )
+    sql = "UPDATE changes SET status = 'approved', approval = ?, digest = ?, approved_until = 9e9"
+    tamper(workspace, sql, made.model_dump_json(), digest)
+
+
+@pytest.mark.parametrize("with_key", [False, True])
+async def test_an_approval_in_the_policys_name_counts_only_for_what_the_policy_allows(
+    workspace: ChangesWorkspace, with_key: bool
+) -> None:
+    service, before = workspace.service(policy=SIGNED), workspace.fingerprint()
+    if with_key:
+        service.make_approver(PASSPHRASE)
+        service.sign_policy(PASSPHRASE)
+    change, digest = await proposed(service)
+    forge_policy_approval(workspace, change, digest)
+    with pytest.raises(ToolError, match="The policy does not allow"):
+        await workspace.service(policy=SIGNED).apply(change)
+    assert workspace.fingerprint() == before
+
+
+async def test_a_proposal_dressed_up_for_the_policy_is_not_applied(workspace: ChangesWorkspace) -> None:
+    workspace.run("CREATE SCHEMA staging; CREATE TABLE staging.t AS SELECT 1 AS a")
+    service = workspace.service(policy=SIGNED, with_gate=True)
+    service.make_approver(PASSPHRASE)
+    service.sign_policy(PASSPHRASE)
+    change, _ = await proposed(service, "DELETE FROM orders")
+    before = workspace.fingerprint()
+    proposal = (await service.show(change)).proposal
+    (statement,) = proposal.statements
+    (effect,) = proposal.preview.tables
+    staging = TableName(schema_name="staging", name="t")
+    dressed = proposal.model_copy(
+        update={
+            "statements": (statement.model_copy(update={"kind": "insert", "writes": (staging,)}),),
+            "preview": proposal.preview.model_copy(
+                update={"tables": (effect.model_copy(update={"table": staging, "deleted": 0, "inserted": 1}),)}
+            ),
+        }
+    )
+    tamper(workspace, "UPDATE changes SET proposal = ?", dressed.model_dump_json())
+    forge_policy_approval(workspace, change, digest_of(dressed))
+    with pytest.raises(ToolError, match="not what the policy was asked about"):
+        await workspace.service(policy=SIGNED, with_gate=True).apply(change)
+    assert workspace.fingerprint() == before
+
+
+async def test_counts_that_were_made_up_are_not_applied(workspace: ChangesWorkspace) -> None:
+    service, before = workspace.service(), workspace.fingerprint()
+    change, _ = await proposed(service)
+    proposal = (await service.show(change)).proposal
+    (effect,) = proposal.preview.tables
+    small = proposal.preview.model_copy(update={"tables": (effect.model_copy(update={"updated": 1}),)})
+    made_up = proposal.model_copy(update={"preview": small})
+    tamper(workspace, "UPDATE changes SET proposal = ?, digest = ?", made_up.model_dump_json(), digest_of(made_up))
+    done = await service.approve(change, digest=digest_of(made_up), by="ada", channel="terminal")
+    assert (done.status, done.message) == ("moved", "the counts that were shown are not those of the effect")
+    assert workspace.fingerprint() == before
+    assert done.preview_now is not None and done.preview_now.tables[0].updated == effect.updated
+
+
+async def test_a_signed_policy_still_applies_what_it_allows(workspace: ChangesWorkspace) -> None:
+    workspace.run("CREATE SCHEMA staging; CREATE TABLE staging.t AS SELECT 1 AS a")
+    service = workspace.service(policy=SIGNED, with_gate=True)
+    service.make_approver(PASSPHRASE)
+    service.sign_policy(PASSPHRASE)
+    report = await service.propose("INSERT INTO staging.t VALUES (2); INSERT INTO staging.t SELECT 3", requested_by="t")
+    assert report.status == "applied"

@@ -247,6 +247,8 @@ def _find_move(measured: Measured, job: ApplyJob) -> str | None:
             return f"the file staged for {Path(effect.path).name} is not the one that was approved"
     if measured.base.objects != job.base.objects or measured.expected != job.expected:
         return "the statements no longer have the effect that was approved: data they read has changed"
+    if job.counts is not None and tuple(t.counts for t in measured.shown) != job.counts:
+        return "the counts that were shown are not those of the effect"
     return None
 
 

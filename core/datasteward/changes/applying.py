@@ -30,9 +30,9 @@ from datasteward.changes.jobs import (
     ReceiptJob,
     WriterPlace,
 )
-from datasteward.changes.model import ChangeStatus, ColumnLabel, Proposal
+from datasteward.changes.model import ChangeStatus, ColumnLabel, Proposal, TableCounts
 from datasteward.changes.policy import PolicySettings
-from datasteward.changes.ports import Hooks, WriterHost
+from datasteward.changes.ports import Hooks, Inspector, WriterHost
 from datasteward.changes.reports import wrong_state
 from datasteward.changes.signatures import refuse_unsigned
 from datasteward.changes.store import ChangeRow, ChangeStore
@@ -56,6 +56,7 @@ class Applying:
     writer: WriterHost
     place: WriterPlace
     hooks: Hooks
+    inspector: Inspector
     policy: Callable[[], PolicySettings]
     timeout_seconds: float
 
@@ -78,6 +79,7 @@ class Applying:
                 row = await in_thread(lambda: self.store.get(number))
             if row.summary.status != "approved":
                 return None
+            await self._reread(row)
             checks = await self.hooks.checks_for(row.proposal.statements)
             labels = await self.hooks.labels()
             attempt = await in_thread(lambda: self._claim(number))
@@ -86,6 +88,21 @@ class Applying:
         finally:
             release_apply_lock(lock)
             await in_thread(self.history.flush)
+
+    async def _reread(self, row: ChangeRow) -> None:
+        """What no person has read, and the approver's signature only covers by the policy, is judged as it reads now."""
+        approval, proposal = row.approval, row.proposal
+        if approval is None or approval.channel != "policy" or not proposal.statements:
+            return
+        if not await in_thread(lambda: self.store.needs_signature(self.state_folder)):
+            return
+        found = await self.inspector.inspect(";\n".join(s.sql for s in proposal.statements))
+        if found.statements != proposal.statements:
+            raise ToolError(
+                f"The statements of {row.summary.handle} are not what the policy was asked about; it is not applied.",
+                code="forbidden",
+                hint="Reject it and propose it again.",
+            )
 
     async def recover(self) -> tuple[int, ...]:
         """Settle every change whose applying was interrupted; leaves them alone while a live process applies."""
@@ -144,7 +161,7 @@ class Applying:
                 f"The approval of {row.summary.handle} is not for this change; it is not applied.", code="forbidden"
             )
         assert approval is not None
-        refuse_unsigned(connection, self.state_folder, self.policy(), approval)
+        refuse_unsigned(connection, self.state_folder, self.policy(), approval, row.proposal)
 
     async def _run(
         self,
@@ -162,6 +179,7 @@ class Applying:
             digest=row.summary.digest,
             base=row.proposal.base,
             expected=row.proposal.expected,
+            counts=shown_counts(row.proposal),
             stamp=row.proposal.stamp,
             files=row.proposal.preview.files,
             staging_name=row.staging,
@@ -353,6 +371,14 @@ def body_of(proposal: Proposal, record_path: str | None) -> Body:
         record_hash=proposal.undo.record_hash if proposal.undo else None,
         frozen_at=proposal.frozen_at,
     )
+
+
+def shown_counts(proposal: Proposal) -> tuple[TableCounts, ...] | None:
+    """The rows that the preview tells of, which applying must meet; None when they are estimates."""
+    effects = proposal.preview.tables
+    if any(t.is_estimated for t in effects):
+        return None
+    return tuple(TableCounts(table=t.table, inserted=t.inserted, updated=t.updated, deleted=t.deleted) for t in effects)
 
 
 def touched_objects(proposal: Proposal) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ class Deciding:
             approval = _make_approval(row, digest, moves.now, "approve", decision)
             if decision.key is not None:
                 approval = sign_approval(decision.key, approval)
-            refuse_unsigned(moves.connection, self.state_folder, self.policy(), approval)
+            refuse_unsigned(moves.connection, self.state_folder, self.policy(), approval, row.proposal)
             moves.approve(number, approval, lifetime_seconds=self.policy().approval_minutes * 60)
             moves.note(number, "change.approved", {**_fields(decision, digest), "nonce": approval.nonce})
         crash_point("decide.after_record")

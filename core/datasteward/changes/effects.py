@@ -360,11 +360,13 @@ def describe_schema(measured: Measured) -> tuple[SchemaChange, ...]:
     for key in measured.changed_objects:
         before, after = measured.objects_before.get(key), measured.objects_after.get(key)
         table = shapes.get(key)
-        name = key[2] if key[1] in {"main", key[2]} else f"{key[1]}.{key[2]}"
+        is_bare = key[0] == "schema" or key[1] == "main"
+        name = key[2] if is_bare else f"{key[1]}.{key[2]}"
         found.append(
             SchemaChange(
                 kind=key[0],
                 name=name,
+                schema_name=key[1],
                 only_notes=before is not None and after is not None and before.is_same_but_for_notes(after),
                 action="created" if before is None else "dropped" if after is None else "changed",
                 details=_renaming(table) or describe_definition(before, after, table),

@@ -14,6 +14,7 @@ from datasteward.changes.model import (
     Preview,
     SourceView,
     StatementWork,
+    TableCounts,
 )
 from datasteward.errors import ErrorCode
 
@@ -75,6 +76,8 @@ class ApplyJob(Model):
     digest: str
     base: Fingerprint
     expected: Fingerprint
+    counts: tuple[TableCounts, ...] | None = None
+    """What was shown of the tables; None when it was estimated."""
     stamp: str
     files: tuple[FileEffect, ...] = ()
     staging_name: str

@@ -185,14 +185,25 @@ class TableEffect(Model):
 
 
 class SchemaChange(Model):
-    """One catalog object that appears, goes or changes, with a line for each difference."""
+    """One catalog object that appears, goes or changes, with a line for each difference; `name` is as people see it."""
 
     kind: ObjectKind
     name: str
     action: Literal["created", "dropped", "changed"]
     details: tuple[str, ...] = ()
+    schema_name: str = "main"
+    """Where it is; a schema is in itself."""
     only_notes: bool = False
     """Whether nothing but comments on it differs."""
+
+
+class TableCounts(Model):
+    """How many rows of one table come, change and go."""
+
+    table: TableName
+    inserted: int
+    updated: int
+    deleted: int
 
 
 class FileEffect(Model):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from datasteward.changes.counts import count_of
 from datasteward.changes.kinds import CHANGE_KINDS, can_meet, explain_unknown
-from datasteward.changes.model import Model, Proposal, TableName, Verdict
+from datasteward.changes.model import Model, Proposal, SchemaChange, TableName, Verdict
 from datasteward.changes.quoting import make_line
 from datasteward.errors import ConfigError
 from datasteward.model_faults import describe_faults
@@ -86,12 +86,17 @@ class PolicySettings(BaseModel):
 
 
 class ChangeFacts(Model):
-    """The computed facts that rules judge; `touches_pii` is None when the columns could not be looked at."""
+    """The computed facts that rules judge; None is what is not known.
+
+    `tables` are those that change, those that an export reads, and schemas that appear or go as `schema.*`. `rows` and
+    `share` are not known of a pipeline run before it ran, `touches_pii` when columns could not be looked at.
+    """
 
     kinds: tuple[str, ...]
     tables: tuple[str, ...] = ()
-    rows: int = 0
-    share: float = 0.0
+    files: tuple[str, ...] = ()
+    rows: int | None = 0
+    share: float | None = 0.0
     is_reversible: bool = True
     breaks_checks: bool = False
     asked_by: str = ""
@@ -127,13 +132,21 @@ def facts_of(proposal: Proposal) -> ChangeFacts:
     """The facts of a proposal."""
     preview = proposal.preview
     tables = [_full(t.table) for t in preview.tables]
-    tables += [c.name if "." in c.name else f"main.{c.name}" for c in preview.schema_changes if c.kind != "schema"]
-    shares = [(t.inserted + t.updated + t.deleted) / max(1, t.rows_before) for t in preview.tables]
+    tables += [
+        t.renamed_from if "." in t.renamed_from else f"main.{t.renamed_from}" for t in preview.tables if t.renamed_from
+    ]
+    tables += [_place(c) for c in preview.schema_changes]
+    tables += [_full(r) for s in proposal.statements if s.kind == "copy_to" for r in s.reads]
+    counts = [t.inserted + t.updated + t.deleted for t in preview.tables]
+    written = [max(f.rows or 0, f.rows_before or 0) for f in preview.files]
+    is_known = not any(t.is_estimated for t in preview.tables)
+    shares = [n / max(1, t.rows_before) for n, t in zip(counts, preview.tables, strict=True)]
     return ChangeFacts(
         kinds=("undo",) if proposal.undo else tuple(dict.fromkeys(s.kind for s in proposal.statements)),
         tables=tuple(dict.fromkeys(tables)),
-        rows=sum(t.inserted + t.updated + t.deleted for t in preview.tables),
-        share=min(1.0, max(shares, default=0.0)),
+        files=tuple(f.path for f in preview.files),
+        rows=sum(counts) + sum(written) if is_known else None,
+        share=min(1.0, max(shares, default=0.0)) if is_known else None,
         is_reversible=preview.is_reversible,
         breaks_checks=bool(preview.checks),
         asked_by=proposal.requested_by,
@@ -143,6 +156,13 @@ def facts_of(proposal: Proposal) -> ChangeFacts:
 
 def _full(table: TableName) -> str:
     return f"{table.schema_name}.{table.name}"
+
+
+def _place(change: SchemaChange) -> str:
+    if change.kind == "schema":
+        return f"{change.name}.*"
+    bare = change.name.removeprefix(f"{change.schema_name}.") if change.schema_name != "main" else change.name
+    return f"{change.schema_name}.{bare}"
 
 
 def judge(settings: PolicySettings, facts: ChangeFacts) -> PolicyVerdict:
@@ -174,23 +194,31 @@ def _why_not(rule: PolicyRule, facts: ChangeFacts) -> str | None:
 
 def _conditions(rule: PolicyRule, facts: ChangeFacts) -> list[tuple[Truth, str]]:
     is_allow = rule.verdict == "allow"
-    changing = f"{count_of(facts.rows, 'row')} {'changes' if facts.rows == 1 else 'change'}"
+    rows, share = facts.rows, facts.share
+    changing = "how many rows change is not known"
+    if rows is not None:
+        changing = f"{count_of(rows, 'row')} {'changes' if rows == 1 else 'change'}"
+    part = "which share of a table changes is not known" if share is None else f"{share:.1%} of a table changes"
     found: list[tuple[Truth, str]] = []
     if rule.kinds:
         found.append((_match(facts.kinds, rule.kinds, is_allow), f"kinds are {', '.join(facts.kinds)}"))
     if rule.tables:
         touched, globs = _in_schemas(facts.tables), _in_schemas(rule.tables)
         found.append((_match(touched, globs, is_allow), f"tables are {', '.join(touched) or 'none'}"))
+        if is_allow and facts.files and not rule.kinds:
+            found.append((False, "it writes files, which a rule on tables allows only if it names the kinds"))
     if rule.asked_by:
         found.append((_match((facts.asked_by,), rule.asked_by, is_allow), f"asked by {facts.asked_by}"))
     if rule.max_rows is not None:
-        found.append((facts.rows <= rule.max_rows, f"{changing}, more than {rule.max_rows:,}"))
+        found.append((None if rows is None else rows <= rule.max_rows, f"{changing}, more than {rule.max_rows:,}"))
     if rule.min_rows is not None:
-        found.append((facts.rows >= rule.min_rows, f"{changing}, fewer than {rule.min_rows:,}"))
+        found.append((None if rows is None else rows >= rule.min_rows, f"{changing}, fewer than {rule.min_rows:,}"))
     if rule.max_share is not None:
-        found.append((facts.share <= rule.max_share, f"{facts.share:.1%} of a table changes"))
+        found.append((None if share is None else share <= rule.max_share, part))
     if rule.min_share is not None:
-        found.append((facts.share >= rule.min_share, f"only {facts.share:.1%} of a table changes"))
+        found.append(
+            (None if share is None else share >= rule.min_share, f"only {part}" if share is not None else part)
+        )
     if rule.reversible is not None:
         found.append((facts.is_reversible == rule.reversible, f"reversible is {facts.is_reversible}"))
     if rule.touches_pii is not None:

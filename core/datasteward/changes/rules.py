@@ -40,7 +40,7 @@ def rule_for(proposal: Proposal, policy: PolicySettings) -> str:
         raise _no_rule(f"rules do not know the kind {', '.join(unknown)}")
     shown = ", ".join(t.removeprefix("main.") for t in facts.tables)
     rule = PolicyRule(
-        name=f"{'/'.join(facts.kinds)} on {shown}, up to {count_of(facts.rows, 'row')}",
+        name=f"{'/'.join(facts.kinds)} on {shown}, {_rows_of(facts.rows)}",
         verdict="allow",
         kinds=tuple(k.translate(_MAGIC) for k in facts.kinds),
         tables=tuple(t.translate(_MAGIC) for t in facts.tables),
@@ -53,6 +53,10 @@ def rule_for(proposal: Proposal, policy: PolicySettings) -> str:
     if found.verdict != "allow":
         raise _no_rule(f"{found.rule} comes first and says {found.verdict}; change that one in steward.toml")
     return _write_rule(rule)
+
+
+def _rows_of(rows: int | None) -> str:
+    return "as many rows as it takes" if rows is None else f"up to {count_of(rows, 'row')}"
 
 
 def _no_rule(reason: str) -> ToolError:

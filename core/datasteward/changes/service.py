@@ -75,6 +75,7 @@ class ChangeService:
             writer=writer,
             place=place,
             hooks=self._hooks,
+            inspector=inspector,
             policy=lambda: self.policy,
             timeout_seconds=timeout_seconds,
         )

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from datasteward.changes.approver import has_key, is_signed_by, is_text_signed_by
 from datasteward.changes.digest import digest_of
-from datasteward.changes.model import Approval
-from datasteward.changes.policy import PolicySettings
+from datasteward.changes.model import Approval, Proposal
+from datasteward.changes.policy import PolicySettings, facts_of, judge
 from datasteward.errors import ToolError
 
 
@@ -29,9 +29,23 @@ def is_policy_signed(connection: sqlite3.Connection, policy: PolicySettings) -> 
 
 
 def refuse_unsigned(
-    connection: sqlite3.Connection, state_folder: Path, policy: PolicySettings, approval: Approval
+    connection: sqlite3.Connection,
+    state_folder: Path,
+    policy: PolicySettings,
+    approval: Approval,
+    proposal: Proposal,
 ) -> None:
-    """Raise `ToolError` (forbidden) when a key exists and neither the approval nor the policy behind it is signed."""
+    """Raise `ToolError` (forbidden) unless the approval counts for this proposal.
+
+    One by the policy counts only while the policy allows the proposal; when a key exists, the approval must be signed,
+    or that policy.
+    """
+    if approval.channel == "policy" and judge(policy, facts_of(proposal)).verdict != "allow":
+        raise ToolError(
+            f"The policy does not allow {approval.change}, so its approval in the policy's name is not taken.",
+            code="forbidden",
+            hint=f"`steward policy explain {approval.change}` says what the policy says; a person may decide.",
+        )
     if not needs_signature(connection, state_folder):
         return
     if approval.channel == "policy" and is_policy_signed(connection, policy):

@@ -18,6 +18,7 @@ from datasteward.changes.model import (
     ObjectPrint,
     Parameter,
     StatementWork,
+    TableCounts,
     TableName,
 )
 from datasteward.changes.names import qualify
@@ -104,6 +105,15 @@ class TableChange:
     """For one that stays under its name or another, and whose definition changes."""
     renamed_from: str | None = None
     renamed_to: str | None = None
+
+    @property
+    def counts(self) -> TableCounts:
+        """How many rows come, change and go."""
+        if (found := self.alteration or self.diff) is not None:
+            inserted, updated, deleted = found.inserted, found.updated, found.deleted
+        else:
+            inserted, updated, deleted = self.expected_print.row_count, 0, self.before_print.row_count
+        return TableCounts(table=self.table, inserted=inserted, updated=updated, deleted=deleted)
 
     @property
     def key(self) -> ObjectKey:
