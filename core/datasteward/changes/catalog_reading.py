@@ -171,7 +171,6 @@ def _read_tables(
                 indexes=own,
                 triggers=hooks,
                 notes=notes,
-                is_exact=all(t.sql is not None for t in hooks),
             )
         )
     return found
@@ -302,17 +301,23 @@ def _read_indexes(
 def _read_types(connection: "duckdb.DuckDBPyConnection", catalog: str) -> list[CatalogObject]:
     rows = _rows(
         connection,
-        "SELECT schema_name, type_name, type_oid, comment, logical_type, labels FROM system.main.duckdb_types()"
+        "SELECT schema_name, type_name, type_oid, comment, labels FROM system.main.duckdb_types()"
         " WHERE database_name = ? AND NOT internal",
         [catalog],
     )
     found = []
-    for *row, kind, labels in rows:
+    for *row, labels in rows:
+        place = place_of(catalog, str(row[0]), str(row[1]))
         values = [quote_text(str(v)) for v in labels] if isinstance(labels, list) else []
-        made = f"ENUM ({', '.join(values)})" if values else str(kind)
-        create = f"CREATE TYPE {place_of(catalog, str(row[0]), str(row[1]))} AS {made}"
-        found.append(_commented("type", catalog, tuple(row), create, is_exact=bool(values) or "(" not in str(kind)))
+        made = f"ENUM ({', '.join(values)})" if values else _type_text(connection, place)
+        found.append(_commented("type", catalog, tuple(row), f"CREATE TYPE {place} AS {made}"))
     return found
+
+
+def _type_text(connection: "duckdb.DuckDBPyConnection", place: str) -> str:
+    """What a type stands for, with sizes and fields, which the catalog functions leave out."""
+    ((text,),) = _rows(connection, f"SELECT system.main.typeof(CAST(NULL AS {place}))", [])
+    return str(text)
 
 
 def _read_macros(connection: "duckdb.DuckDBPyConnection", catalog: str) -> list[CatalogObject]:

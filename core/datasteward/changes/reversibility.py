@@ -13,24 +13,29 @@ def find_irreversible(session: Session, measured: Measured) -> str | None:
     """Why the change, carried out in the session's open transaction, could not be taken back, or None."""
     made_anew = {key for key in measured.changed_objects if not stays(measured, key)}
     return (
-        _find_inexact(measured, made_anew)
+        _find_strange_trigger(measured)
+        or _find_inexact(measured, made_anew)
         or _find_referred_table(measured, made_anew)
         or _find_tied_rows(session, measured, made_anew)
     )
 
 
+def _find_strange_trigger(measured: Measured) -> str | None:
+    """Taking anything back sets all triggers aside."""
+    for found in measured.objects_before.values():
+        for trigger in found.triggers:
+            if trigger.sql is None:
+                return f"the trigger {trigger.name} on {trigger.table} is not understood, so it could not be made again"
+    return None
+
+
 def _find_inexact(measured: Measured, made_anew: set[ObjectKey]) -> str | None:
     for key in sorted(made_anew & measured.objects_before.keys()):
-        if measured.objects_before[key].is_exact:
-            continue
-        kind, _, name = key
-        if kind == "table":
-            return f"{name} has a trigger whose definition is not understood, so it could not be made again"
-        what = "sizes of its type" if kind == "type" else "defaults of its parameters"
-        return (
-            f"{kind} {name} goes or changes, and DuckDB's catalog does not keep the {what}, so it could not be made"
-            " again exactly"
-        )
+        if not measured.objects_before[key].is_exact:
+            return (
+                f"{key[0]} {key[2]} goes or changes, and DuckDB's catalog does not keep the defaults of its parameters,"
+                " so it could not be made again exactly"
+            )
     return None
 
 
