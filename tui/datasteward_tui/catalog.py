@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from datasteward_tui.counting import count
+from datasteward.changes.counts import count_of
 from datasteward_tui.fuzzy import Choice
 from datasteward_tui.safe_text import show_line
 from datasteward_tui.tool_link import ToolLink
@@ -48,9 +48,9 @@ class Dataset:
         """Rows, size and columns in a few words."""
         parts = []
         if self.rows is not None:
-            parts.append(count(self.rows, "row"))
+            parts.append(count_of(self.rows, "row"))
         if self.columns:
-            parts.append(count(len(self.columns), "column"))
+            parts.append(count_of(len(self.columns), "column"))
         if self.size_bytes is not None and self.kind == "file":
             parts.append(format_bytes(self.size_bytes))
         if self.path and self.path != self.name:

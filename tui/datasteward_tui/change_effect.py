@@ -8,8 +8,8 @@ from rich.cells import cell_len
 from rich.text import Text
 from textual.strip import Strip
 
+from datasteward.changes.counts import count_of
 from datasteward_tui.change_words import describe_file, describe_seconds, describe_table
-from datasteward_tui.counting import count
 from datasteward_tui.palette import Palette
 from datasteward_tui.safe_text import fit_cells, show_line
 from datasteward_tui.strips import to_strip, wrap_text
@@ -74,7 +74,7 @@ def _draw_columns(effect: "TableEffect", width: int, palette: Palette) -> Iterat
             continue
         text = Text("  ")
         text.append(show_line(column.column, 60), palette.strong)
-        text.append(f" {show_line(column.type, 40)}  {count(column.changed_rows, 'row')}", palette.muted)
+        text.append(f" {show_line(column.type, 40)}  {count_of(column.changed_rows, 'row')}", palette.muted)
         if column.nulls_before != column.nulls_after:
             text.append(f"  nulls {_count(column.nulls_before)} → {_count(column.nulls_after)}", palette.warn)
         before, after = (
@@ -131,9 +131,9 @@ def _draw_samples(effect: "TableEffect", width: int, palette: Palette) -> Iterat
     facts = []
     total = effect.inserted + effect.updated + effect.deleted
     if total > len(samples):
-        facts.append(count(total - len(samples), "more row"))
+        facts.append(count_of(total - len(samples), "more row"))
     if len(columns) > fitting:
-        facts.append(count(len(columns) - fitting, "more column"))
+        facts.append(count_of(len(columns) - fitting, "more column"))
     if facts:
         yield to_strip(Text(f"    … {', '.join(facts)}", palette.muted))
 

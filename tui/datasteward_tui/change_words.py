@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING
 
-from datasteward_tui.counting import count
+from datasteward.changes.counts import count_of
 from datasteward_tui.safe_text import show_line
 
 if TYPE_CHECKING:
@@ -38,18 +38,18 @@ def describe_table(effect: "TableEffect") -> str:
         done = {"created": " created", "replaced": " rebuilt"}.get(effect.action, "")
         before = "" if effect.action == "created" else f"{effect.rows_before:,} → "
         rows = (
-            f"{before}about {count(effect.rows_after, 'row')}"
+            f"{before}about {count_of(effect.rows_after, 'row')}"
             if effect.rows_after
             else "rows are known when it has run"
         )
         return f"{name}{done}, {rows}"
     if effect.action != "rows":
-        return f"{name} {effect.action}, {effect.rows_before:,} → {count(effect.rows_after, 'row')}"
+        return f"{name} {effect.action}, {effect.rows_before:,} → {count_of(effect.rows_after, 'row')}"
     parts = []
     if effect.updated:
         parts.append(f"{_of_all(effect.updated, effect)} change{_s(effect.updated)}")
     if effect.inserted:
-        parts.append(f"{count(effect.inserted, 'row')} come{_s(effect.inserted)} in")
+        parts.append(f"{count_of(effect.inserted, 'row')} come{_s(effect.inserted)} in")
     if effect.deleted:
         parts.append(f"{_of_all(effect.deleted, effect)} go{'es' if effect.deleted == 1 else ''}")
     return f"{name}: {', '.join(parts) or 'no row changes'}"
@@ -70,7 +70,7 @@ def _row_sums(preview: "Preview") -> dict[str, int]:
 
 
 def _of_all(number: int, effect: "TableEffect") -> str:
-    return f"{number:,} of {count(effect.rows_before, 'row')}"
+    return f"{number:,} of {count_of(effect.rows_before, 'row')}"
 
 
 def _s(number: int) -> str:
@@ -93,6 +93,6 @@ def describe_seconds(seconds: float) -> str:
 
 def describe_file(file: "FileEffect") -> str:
     """What happens to one file, with its sizes and rows."""
-    rows = f", {count(file.rows, 'row')}" if file.rows is not None else ""
+    rows = f", {count_of(file.rows, 'row')}" if file.rows is not None else ""
     sizes = f"{file.size_before:,} → {file.size_after:,} bytes" if file.size_before else f"{file.size_after:,} bytes"
     return show_line(f"file {file.path} is {file.action}: {sizes}{rows}", 600)

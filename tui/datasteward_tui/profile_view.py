@@ -11,11 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 
+from datasteward.changes.counts import count_of
 from datasteward.profiling.figures import format_bytes, format_count, format_share
 from datasteward.profiling.model import ColumnProfile, Distribution, Finding, Profile
 from datasteward_tui.bars import draw_histogram, draw_levels, draw_share, rebin
 from datasteward_tui.catalog import quote_if_needed
-from datasteward_tui.counting import count
 from datasteward_tui.detail_pane import DetailPane
 from datasteward_tui.entry_list import EntryList
 from datasteward_tui.palette import Palette
@@ -80,9 +80,9 @@ class ProfileView(EntryList):
         """Rows, grain, and the worst findings."""
         made = self.profile
         about = "" if made.rows_are_exact else "about "
-        facts = [f"{about}{count(made.rows, 'row')}", count(len(made.columns), "column")]
+        facts = [f"{about}{count_of(made.rows, 'row')}", count_of(len(made.columns), "column")]
         facts += [format_bytes(made.size_bytes)] if made.size_bytes else []
-        facts += [f"{count(made.quarantine_rows, 'row')} set aside"] if made.quarantine_rows else []
+        facts += [f"{count_of(made.quarantine_rows, 'row')} set aside"] if made.quarantine_rows else []
         facts += [f"sample of {made.sampled_rows:,}"] if 0 < made.sampled_rows < made.rows else []
         head = wrap_text(Text(" · ".join(facts), palette.muted), width)
         if made.grain:
@@ -172,7 +172,7 @@ def _finding_lines(finding: Finding, width: int, palette: Palette, *, names_colu
         text.append(f"{show_line(finding.column, 60)}  ", palette.strong)
     text.append(show_line(finding.message, 300), palette.text)
     if finding.rows:
-        text.append(f"  {'' if finding.is_exact else '~'}{count(finding.rows, 'row')}", palette.muted)
+        text.append(f"  {'' if finding.is_exact else '~'}{count_of(finding.rows, 'row')}", palette.muted)
     return wrap_text(text, width, first=Text(f"{SIGNS[finding.severity]} ", style), rest=Text("  "))
 
 

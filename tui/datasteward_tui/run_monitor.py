@@ -11,9 +11,9 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 
+from datasteward.changes.counts import count_of
 from datasteward_tui.call_block import format_seconds
 from datasteward_tui.catalog import quote_name
-from datasteward_tui.counting import count
 from datasteward_tui.entry_list import EntryList
 from datasteward_tui.palette import Palette
 from datasteward_tui.run_shelf import RunShelf, RunSight, RunStep
@@ -144,8 +144,8 @@ class RunMonitor(EntryList):
         rows = sum(o.rows or 0 for o in outcomes if o.status == "published")
         text = Text()
         for words, style, is_said in (
-            (f"{count(rows, 'row')} published", palette.text, rows),
-            (f"{count(aside, 'row')} in quarantine", palette.warn, aside),
+            (f"{count_of(rows, 'row')} published", palette.text, rows),
+            (f"{count_of(aside, 'row')} in quarantine", palette.warn, aside),
             (
                 f"{sum(o.status == 'failed' for o in outcomes)} failed",
                 palette.bad,
@@ -267,6 +267,6 @@ def _log_line(step: RunStep) -> str:
     outcome = step.outcome
     if outcome is None:
         return f"{step.state} {step.name}"
-    parts = [count(outcome.rows, "row") if outcome.rows is not None else "", outcome.message]
+    parts = [count_of(outcome.rows, "row") if outcome.rows is not None else "", outcome.message]
     parts += [f"{c.name}: {c.bad:,} {c.action}" for c in outcome.checks if c.bad]
     return " · ".join([f"{step.state} {step.name}", *(p for p in parts if p)])

@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 
 from datasteward.changes.catalog import TableShape
-from datasteward.changes.names import hash_columns, hash_values, qualify, quote_name
+from datasteward.changes.names import hash_columns, hash_values, qualify, quote_name, unpack_carried
 from datasteward.changes.rows import read_row
 from datasteward.changes.session import Session
 
@@ -153,9 +153,10 @@ def _lay_side_by_side(
         earlier,
         f"SELECT rowid AS rid, {place} AS place, system.main.struct_pack({images[0]}) AS image FROM {old.table}",
     )
+    carried = unpack_carried("b.image", [c.name for c in columns], {c.name: c.type_before for c in columns})
     session.work.execute(
         f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT b.rid AS before_rid, a.rid AS after_rid,"
-        f" b.image AS before_image, a.image AS after_image FROM temp.main.{earlier} AS b FULL JOIN (SELECT rowid AS rid,"
+        f" CASE WHEN b.rid IS NOT NULL THEN {carried} END AS before_image, a.image AS after_image FROM temp.main.{earlier} AS b FULL JOIN (SELECT rowid AS rid,"
         f" {place} AS place, system.main.struct_pack({images[1]}) AS image FROM {new.table}) AS a ON a.place = b.place"
     )
     return f"temp.main.{relation}"

@@ -8,7 +8,7 @@ import duckdb
 from datasteward.changes.alterations import Alteration, AlteredColumn
 from datasteward.changes.catalog import TableShape
 from datasteward.changes.model import ColumnChange, Renaming, SampleRow, SchemaChange, TableEffect
-from datasteward.changes.names import hash_values, pack_columns, qualify, quote_name
+from datasteward.changes.names import hash_values, pack_columns, qualify, quote_name, unpack_carried
 from datasteward.changes.rowdiff import RowDiff
 from datasteward.changes.rows import read_row
 from datasteward.changes.schema_words import describe_definition
@@ -285,7 +285,9 @@ def _changed_columns(columns: Sequence[tuple[str, str]], row: Sequence[Any]) -> 
 def _changed_of_many(
     session: Session, relation: str, columns: Sequence[str], types: Mapping[str, str]
 ) -> tuple[str, ...]:
-    fields = ", ".join(f"count(*) FILTER ({_differ(_side('before', c), _side('after', c), types[c])})" for c in columns)
+    fields = ", ".join(
+        f"system.main.count(*) FILTER ({_differ(_side('before', c), _side('after', c), types[c])})" for c in columns
+    )
     row = read_row(
         session.work, f"SELECT {fields} FROM {relation} WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL"
     )
@@ -310,9 +312,9 @@ def _facts(before: str, after: str, differs: str, type_before: str, type_after: 
     ]
     return ", ".join(
         [
-            f"count(*) FILTER ({differs})",
-            f"count(*) FILTER ({differs} AND {before} IS NULL)",
-            f"count(*) FILTER ({differs} AND {after} IS NULL)",
+            f"system.main.count(*) FILTER ({differs})",
+            f"system.main.count(*) FILTER ({differs} AND {before} IS NULL)",
+            f"system.main.count(*) FILTER ({differs} AND {after} IS NULL)",
             *extremes,
         ]
     )
@@ -346,8 +348,8 @@ def _pair_values(session: Session, diff: RowDiff) -> str:
     session.work.register("__steward_earlier_values", values)
     name = f"__steward_values_{diff.number}"
     session.work.execute(
-        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT v.before_rid, v.after_rid, v.before_image,"
-        f" {image} AS after_image FROM {table} AS r JOIN __steward_earlier_values AS v ON r.rowid = v.after_rid"
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT v.before_rid, v.after_rid,"
+        f" {unpack_carried('v.before_image', diff.shape.names, diff.shape.types)} AS before_image, {image} AS after_image FROM {table} AS r JOIN __steward_earlier_values AS v ON r.rowid = v.after_rid"
     )
     session.work.unregister("__steward_earlier_values")
     return f"temp.main.{name}"

@@ -52,3 +52,10 @@ def pack_columns(columns: Iterable[str], alias: str = "") -> str:
     """A struct of these columns, of a relation or of a struct in one (`r.image`), under their own names."""
     prefix = "".join(f"{quote_name(part)}." for part in alias.split(".") if part)
     return "system.main.struct_pack(" + ", ".join(f"{quote_name(c)} := {prefix}{quote_name(c)}" for c in columns) + ")"
+
+
+def unpack_carried(value: str, columns: Iterable[str], types: Mapping[str, str]) -> str:
+    """The struct `value` anew once it has come as Arrow, which numbers the values of an enum in its own way."""
+    parts = ((c, f"{value}.{quote_name(c)}", types[c]) for c in columns)
+    fields = (f"{quote_name(c)} := " + (f"CAST({v} AS {t})" if "ENUM" in t else v) for c, v, t in parts)
+    return f"system.main.struct_pack({', '.join(fields)})"

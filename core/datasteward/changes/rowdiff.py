@@ -319,8 +319,8 @@ def _note_sample(
 ) -> str:
     name = f"__steward_diff_{candidates.number}"
     session.work.execute(
-        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT unnest($1::BIGINT[]) AS before_rid, NULL::BIGINT AS after_rid"
-        " UNION ALL SELECT NULL, unnest($2::BIGINT[])",
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT system.main.unnest($1::BIGINT[]) AS before_rid, NULL::BIGINT AS after_rid"
+        " UNION ALL SELECT NULL, system.main.unnest($2::BIGINT[])",
         [list(before), list(after)],
     )
     return f"temp.main.{name}"

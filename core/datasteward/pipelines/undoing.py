@@ -216,13 +216,15 @@ class ImageKeeper:
         """Keep how often each content occurs among `rows`; returns how many rows there are."""
         self._cursor.execute(
             f"CREATE OR REPLACE TABLE {IMAGES}.main.added_{number} AS"
-            f" SELECT {hash_columns(names, types)} AS after_hash, count(*) AS n FROM {rows} GROUP BY 1"
+            f" SELECT {hash_columns(names, types)} AS after_hash, system.main.count(*) AS n FROM {rows} GROUP BY 1"
         )
-        row = self._cursor.execute(f"SELECT coalesce(sum(n), 0)::BIGINT FROM {IMAGES}.main.added_{number}").fetchone()
+        row = self._cursor.execute(
+            f"SELECT coalesce(system.main.sum(n), 0)::BIGINT FROM {IMAGES}.main.added_{number}"
+        ).fetchone()
         return int(row[0]) if row else 0
 
     def _count(self, table: str) -> int:
-        row = self._cursor.execute(f"SELECT count(*) FROM {IMAGES}.main.{table}").fetchone()
+        row = self._cursor.execute(f"SELECT system.main.count(*) FROM {IMAGES}.main.{table}").fetchone()
         return int(row[0]) if row else 0
 
 
