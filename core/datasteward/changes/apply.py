@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from datasteward.changes.carrying_out import Measured, carry_out
 from datasteward.changes.catalog import find_object
 from datasteward.changes.claims import hold_commit_lock, is_claimed
 from datasteward.changes.crash import crash_point
@@ -31,7 +32,7 @@ from datasteward.changes.record import write_record
 from datasteward.changes.running import explain
 from datasteward.changes.session import Session, SessionSettings, open_session
 from datasteward.changes.stamps import stamp_database
-from datasteward.changes.work import FILE_KINDS, Measured, Work, carry_out
+from datasteward.changes.work import FILE_KINDS, Work
 from datasteward.errors import ToolError
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import duckdb
 
+from datasteward.changes.carrying_out import Measured
 from datasteward.changes.catalog import ObjectKey
 from datasteward.changes.jobs import CheckQuery
 from datasteward.changes.model import CheckEffect, TableName
 from datasteward.changes.names import qualify
 from datasteward.changes.rows import read_row
 from datasteward.changes.session import Session
-from datasteward.changes.work import Measured
 
 MOST_VIEWS = 500
 _BROKEN = frozenset({"binder", "catalog"})

@@ -6,6 +6,7 @@ from typing import Any
 import duckdb
 
 from datasteward.changes.alterations import Alteration, AlteredColumn
+from datasteward.changes.carrying_out import Measured
 from datasteward.changes.catalog import TableShape
 from datasteward.changes.model import ColumnChange, Renaming, SampleRow, SchemaChange, TableEffect
 from datasteward.changes.names import hash_values, pack_columns, qualify, quote_name, unpack_carried
@@ -13,7 +14,7 @@ from datasteward.changes.rowdiff import RowDiff
 from datasteward.changes.rows import read_row
 from datasteward.changes.schema_words import describe_definition
 from datasteward.changes.session import Session
-from datasteward.changes.work import Measured, TableChange
+from datasteward.changes.table_changes import TableChange
 
 SAMPLE_ROWS = 6
 SAMPLE_COLUMNS = 12

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 
 from datasteward.changes.breaking import CheckBefore, find_broken, run_checks
+from datasteward.changes.carrying_out import Measured, carry_out
 from datasteward.changes.contract_writing import WRITE_CONTRACT, describe_promises
 from datasteward.changes.digest import digest_of
 from datasteward.changes.effects import describe_schema, describe_tables
@@ -17,7 +18,7 @@ from datasteward.changes.receipts import refuse_ledger_change
 from datasteward.changes.record import UndoRecord, read_record
 from datasteward.changes.reversibility import find_irreversible
 from datasteward.changes.session import FROZEN_FUNCTIONS, Session, SessionSettings, open_session
-from datasteward.changes.work import Measured, Work, carry_out
+from datasteward.changes.work import Work
 from datasteward.errors import ToolError
 
 SEQUENCE_FUNCTIONS = frozenset({"nextval", "currval"})

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import duckdb
 
+from datasteward.changes.carrying_out import Measured
 from datasteward.changes.model import ColumnLabel, FileEffect, PersonalColumn, TableEffect
 from datasteward.changes.names import qualify, quote_name, quote_text
 from datasteward.changes.rowdiff import LOCAL_ROW_ID
 from datasteward.changes.session import Session
-from datasteward.changes.work import Measured, TableChange
+from datasteward.changes.table_changes import TableChange
 from datasteward.profiling.meanings import find_meaning
 from datasteward.profiling.personal_text import classify_texts
 from datasteward.profiling.sampling import family_of

@@ -20,7 +20,8 @@ from datasteward.changes.session import IMAGES, Session
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from datasteward.changes.work import Measured, TableChange
+    from datasteward.changes.carrying_out import Measured
+    from datasteward.changes.table_changes import TableChange
 
 
 class Part(Model):

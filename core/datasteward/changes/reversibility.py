@@ -1,12 +1,13 @@
 """Whether a change can be taken back, told beforehand, and if not, why."""
 
+from datasteward.changes.carrying_out import Measured
 from datasteward.changes.catalog import ObjectKey, Referring
 from datasteward.changes.names import qualify, quote_name
 from datasteward.changes.record import stays
 from datasteward.changes.rowdiff import LOCAL_ROW_ID
 from datasteward.changes.rows import read_row
 from datasteward.changes.session import Session
-from datasteward.changes.work import Measured, TableChange
+from datasteward.changes.table_changes import TableChange
 
 
 def find_irreversible(session: Session, measured: Measured) -> str | None:

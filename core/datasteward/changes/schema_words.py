@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from datasteward.changes.catalog import CatalogObject, Column, Index, TableShape, Trigger
 
 if TYPE_CHECKING:
-    from datasteward.changes.work import TableChange
+    from datasteward.changes.table_changes import TableChange
 
 SQL_CHARACTERS = 300
 
