@@ -169,7 +169,7 @@ async def test_whole_rows_held_or_not_the_measure_is_the_same(
 ) -> None:
     service = rich.service()
     held = await service.propose(case.sql, requested_by="t")
-    monkeypatch.setattr("datasteward.changes.rowdiff.HELD_CELLS", 0)
+    monkeypatch.setattr("datasteward.changes.candidates.HELD_CELLS", 0)
     read_again = await service.propose(case.sql, requested_by="t")
     assert held.preview.tables == read_again.preview.tables
     proposals = [(await service.show(r.change)).proposal for r in (held, read_again)]

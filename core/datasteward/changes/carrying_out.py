@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from datasteward.changes.candidates import Candidates, note_candidates
 from datasteward.changes.catalog import Catalog, CatalogObject, ObjectKey, Referring, TableShape, find_object
 from datasteward.changes.catalog_reading import read_catalog
 from datasteward.changes.contract_writing import WRITE_CONTRACT, read_document
@@ -16,7 +17,6 @@ from datasteward.changes.narrowing import Narrowing, narrow
 from datasteward.changes.prints import print_files, print_object
 from datasteward.changes.record import UndoRecord
 from datasteward.changes.restore import narrow_by_record, refuse_if_built_upon, restore, restored_files
-from datasteward.changes.rowdiff import Candidates, note_candidates
 from datasteward.changes.running import bind, run_statement
 from datasteward.changes.session import Session
 from datasteward.changes.table_changes import Sides, TableChange, folded, measure_tables

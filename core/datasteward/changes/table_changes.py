@@ -4,17 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from datasteward.changes.alterations import Alteration, compare_altered
+from datasteward.changes.candidates import Candidates, note_candidates
 from datasteward.changes.catalog import Catalog, ObjectKey, TableShape
 from datasteward.changes.model import Fingerprint, ObjectPrint, TableCounts, TableName
 from datasteward.changes.names import qualify
 from datasteward.changes.prints import print_object
 from datasteward.changes.rowdiff import (
-    Candidates,
     RowDiff,
     compare_rows,
     count_added_rows,
     has_all_updates,
-    note_candidates,
     take_all_rows,
 )
 from datasteward.changes.rows import read_number
