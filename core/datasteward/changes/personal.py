@@ -1,7 +1,8 @@
 """Which columns that a change touches hold personal data: by contract, by name, and by the values on both sides."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 
@@ -21,8 +22,9 @@ LABELLED = "labelled by contract"
 _DOCUMENTS = (".yaml", ".yml")
 _TOLD_BY_VALUES = frozenset({"text", "integer", "nested"})
 
-ReadValues = Callable[[str], list[str]]
-"""Distinct values of a column as text, at most SAMPLED_VALUES from each side."""
+Values = dict[str, list[str]]
+"""Distinct values of columns as text, at most SAMPLED_VALUES from each side."""
+ReadValues = Callable[[Sequence[str]], Values]
 
 
 def find_personal(
@@ -33,12 +35,10 @@ def find_personal(
     A contract's label comes first; else a column counts by its name and what the profile's rules make of up to 200
     values of each side. None when a written file cannot be read, so that nobody knows.
     """
-    found = [
-        PersonalColumn(dataset=effect.table.label, column=column.name, kind=kind)
-        for change, effect in zip(measured.shown, effects, strict=True)
-        for column in _touched_columns(change, effect)
-        if (kind := _classify(effect.table.label, column, labels, _ValuesOfTable(session, change).read))
-    ]
+    found: list[PersonalColumn] = []
+    for change, effect in zip(measured.shown, effects, strict=True):
+        columns = list(_touched_columns(change, effect))
+        found += _classify_all(effect.table.label, columns, labels, partial(_read_table, session, change))
     for file in measured.files:
         if file.staged and not file.path.lower().endswith(_DOCUMENTS):
             try:
@@ -67,13 +67,20 @@ def _touched_columns(change: TableChange, effect: TableEffect) -> Iterator[_Colu
         yield _Column(name=name, type=after.get(name) or before[name])
 
 
-def _classify(dataset: str, column: _Column, labels: Sequence[ColumnLabel], read: ReadValues) -> str | None:
+def _classify_all(
+    dataset: str, columns: Sequence[_Column], labels: Sequence[ColumnLabel], read: ReadValues
+) -> list[PersonalColumn]:
     wanted = {dataset.casefold(), f"main.{dataset.casefold()}"}
-    for label in labels:
-        if label.dataset.casefold() in wanted and label.column.casefold() == column.name.casefold():
-            return LABELLED if label.is_personal else None
+    said = {x.column.casefold(): x.is_personal for x in reversed(labels) if x.dataset.casefold() in wanted}
+    open_ = [c for c in columns if c.name.casefold() not in said]
+    values = read([c.name for c in open_ if family_of(c.type) in _TOLD_BY_VALUES])
+    kinds = {c.name: LABELLED for c in columns if said.get(c.name.casefold())}
+    kinds |= {c.name: kind for c in open_ if (kind := _classify(c, values.get(c.name, []))) is not None}
+    return [PersonalColumn(dataset=dataset, column=c.name, kind=kinds[c.name]) for c in columns if c.name in kinds]
+
+
+def _classify(column: _Column, values: list[str]) -> str | None:
     family = family_of(column.type)
-    values = read(column.name) if family in _TOLD_BY_VALUES else []
     meaning = find_meaning(column.name, family, values)
     if meaning is not None and meaning.sensitivity != "none":
         return meaning.kind
@@ -81,54 +88,58 @@ def _classify(dataset: str, column: _Column, labels: Sequence[ColumnLabel], read
     return inside.meaning if inside else None
 
 
-@dataclass(frozen=True, slots=True)
-class _ValuesOfTable:
-    session: Session
-    change: TableChange
-
-    def read(self, column: str) -> list[str]:
-        """What the column holds before, and what the change puts there."""
-        change, session = self.change, self.session
-        found: dict[str, None] = {}
-        table = qualify(session.catalog, change.table)
-        if change.before is not None and column in change.before.names:
-            found.update(dict.fromkeys(_read_distinct(session.before, quote_name(column), table)))
-        if change.after is not None and column in change.after.names:
-            for value, relation in self._later(column, table):
-                found.update(dict.fromkeys(_read_distinct(session.work, value, relation)))
-        return list(found)
-
-    def _later(self, column: str, table: str) -> Iterator[tuple[str, str]]:
-        diff, name = self.change.diff, quote_name(column)
-        if diff is None:
-            yield name, table
-            return
-        if column in (diff.set_columns or ()):
-            yield f"after_image.{name}", diff.relation
-        elif diff.set_columns is None:
-            chosen = f"SELECT after_rid FROM {diff.relation} WHERE after_rid IS NOT NULL LIMIT {SAMPLED_VALUES}"
-            yield name, f"(SELECT * FROM {table} WHERE rowid IN ({chosen}))"
-        if diff.inserted:
-            yield name, f"(SELECT * FROM {table} WHERE rowid >= {LOCAL_ROW_ID})"
+def _read_table(session: Session, change: TableChange, columns: Sequence[str]) -> Values:
+    """What columns hold before, and what the change puts there."""
+    table = qualify(session.catalog, change.table)
+    sources = [
+        (session.before, table, {c: quote_name(c) for c in columns if change.before and c in change.before.names})
+    ]
+    later = [c for c in columns if change.after and c in change.after.names]
+    sources += [(session.work, relation, values) for relation, values in _later(change, later, table)]
+    found: Values = {}
+    for connection, relation, values in sources:
+        for column, texts in _read_distinct(connection, relation, values).items():
+            found[column] = list(dict.fromkeys([*found.get(column, []), *texts]))
+    return found
 
 
-def _read_distinct(connection: duckdb.DuckDBPyConnection, value: str, relation: str) -> list[str]:
-    rows = connection.execute(
-        f"SELECT DISTINCT system.main.left(CAST(v AS VARCHAR), {VALUE_CHARACTERS}) FROM"
-        f" (SELECT {value} AS v FROM {relation} WHERE {value} IS NOT NULL LIMIT {SAMPLED_VALUES})"
-    ).fetchall()
-    return [str(row[0]) for row in rows]
+def _later(change: TableChange, columns: Sequence[str], table: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Relations on `work` with what is new, and how they name each column."""
+    diff, names = change.diff, {c: quote_name(c) for c in columns}
+    if diff is None:
+        yield table, names
+        return
+    if diff.set_columns is None:
+        chosen = f"SELECT after_rid FROM {diff.relation} WHERE after_rid IS NOT NULL LIMIT {SAMPLED_VALUES}"
+        yield f"(SELECT * FROM {table} WHERE rowid IN ({chosen}))", names
+    elif diff.updated:
+        yield diff.relation, {c: f"after_image.{n}" for c, n in names.items() if c in diff.set_columns}
+    if diff.inserted:
+        yield f"(SELECT * FROM {table} WHERE rowid >= {LOCAL_ROW_ID})", names
+
+
+def _read_distinct(connection: duckdb.DuckDBPyConnection, relation: str, values: Mapping[str, str]) -> Values:
+    """Distinct values of each column among the first rows; of one that is empty there, among its first values."""
+    if not values:
+        return {}
+    texts = [f"system.main.left(CAST({v} AS VARCHAR), {VALUE_CHARACTERS})" for v in values.values()]
+    rows = connection.execute(f"SELECT {', '.join(texts)} FROM {relation} LIMIT {SAMPLED_VALUES}").fetchall()
+    found = {c: list(dict.fromkeys(str(r[i]) for r in rows if r[i] is not None)) for i, c in enumerate(values)}
+    for number, column in enumerate(values):
+        if not found[column] and len(rows) == SAMPLED_VALUES:
+            value = values[column]
+            more = connection.execute(
+                f"SELECT DISTINCT {texts[number]} FROM (SELECT * FROM {relation} WHERE {value} IS NOT NULL"
+                f" LIMIT {SAMPLED_VALUES})"
+            ).fetchall()
+            found[column] = [str(row[0]) for row in more]
+    return found
 
 
 def _find_in_file(connection: duckdb.DuckDBPyConnection, file: FileEffect) -> list[PersonalColumn]:
     relation, name = quote_text(file.staged), file.path.rsplit("/", 1)[-1]
     columns = connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE FROM {relation})").fetchall()
-
-    def read(column: str) -> list[str]:
-        return _read_distinct(connection, quote_name(column), relation)
-
-    return [
-        PersonalColumn(dataset=name, column=str(column), kind=kind)
-        for column, type_ in columns
-        if (kind := _classify(name, _Column(name=str(column), type=str(type_)), (), read))
-    ]
+    found = [_Column(name=str(column), type=str(type_)) for column, type_ in columns]
+    return _classify_all(
+        name, found, (), lambda names: _read_distinct(connection, relation, {c: quote_name(c) for c in names})
+    )
