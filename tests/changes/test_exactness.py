@@ -316,3 +316,55 @@ async def test_macros_of_the_user_named_like_functions_of_ours_do_no_harm(tmp_pa
         for name in ("hash", "unnest", "row_number", "count", "sum", "struct_pack", "substring")
     )
     await carry_out(tmp_path, f"{KEYED}{macros}", sql.replace("9", "'9'"))
+
+
+@pytest.mark.parametrize(
+    ("sql", "updated"),
+    [
+        ("UPDATE t SET v = 9 - v; ALTER TABLE t ADD COLUMN x INTEGER", 10),
+        ("UPDATE t SET v = 9 - v; COMMENT ON TABLE t IS 'turned'", 10),
+        ("UPDATE t SET v = 9 - v; CREATE INDEX ii ON t (id)", 10),
+        ("ALTER TABLE t ALTER v TYPE INTEGER USING 9 - v", 10),
+    ],
+)
+async def test_values_that_only_change_places_are_counted(tmp_path: Path, sql: str, updated: int) -> None:
+    setup = "CREATE TABLE t (id INTEGER, v INTEGER); INSERT INTO t SELECT i, i FROM range(10) AS r (i)"
+    effect = await carry_out(tmp_path, setup, sql, is_altered=True)
+    assert (effect.inserted, effect.updated, effect.deleted) == (0, updated, 0)
+
+
+async def test_rows_that_a_macro_chooses_anew_are_counted_or_asked_about_again(tmp_path: Path) -> None:
+    setup = (
+        "CREATE TABLE t AS SELECT i::INTEGER AS id, 0 AS v FROM range(600000) AS r (i);"
+        " CREATE MACRO av() AS (SELECT any_value(id) FROM t GROUP BY id % 1000 LIMIT 1)"
+    )
+    workspace = ChangesWorkspace(tmp_path).make(setup)
+    for _ in range(3):
+        before = workspace.run("SELECT count(*) FROM t WHERE v = 9")
+        report = await propose(workspace, "UPDATE t SET v = 9 WHERE id = av()")
+        done = await approve(workspace, report)
+        after = workspace.run("SELECT count(*) FROM t WHERE v = 9")
+        updated = report.preview.tables[0].updated if done.status == "applied" else 0
+        assert int(str(after[0][0])) - int(str(before[0][0])) == updated
+
+
+@pytest.mark.parametrize("key", ["", " PRIMARY KEY"])
+async def test_a_table_that_was_laid_out_anew_in_between_is_not_updated_elsewhere(tmp_path: Path, key: str) -> None:
+    setup = f"CREATE TABLE t (id INTEGER{key}, name VARCHAR, bonus INTEGER); INSERT INTO t SELECT i, 'p' || i, NULL FROM range(1000) AS r (i)"
+    workspace = ChangesWorkspace(tmp_path).make(setup)
+    report = await propose(workspace, "UPDATE t SET bonus = 5000 WHERE id IN (SELECT id FROM t LIMIT 2)")
+    columns = "id, name, bonus"
+    workspace.run(
+        f"CREATE TEMP TABLE kept AS FROM t; DELETE FROM t; CHECKPOINT; INSERT INTO t SELECT {columns} FROM kept ORDER BY id DESC"
+    )
+    assert (await approve(workspace, report)).status == "moved"
+    assert workspace.run("SELECT count(*) FROM t WHERE bonus = 5000") == [(0,)]
+
+
+async def test_moved_rows_that_keep_their_values_are_no_updates_in_any_order(tmp_path: Path) -> None:
+    setup = "CREATE TABLE t AS SELECT 0 AS g, [i] AS l FROM range(300000) AS r (i)"
+    sql = "UPDATE t SET l = CASE WHEN l[1] % 2 = 0 THEN l ELSE [l[1] + 1000000] END"
+    workspace = ChangesWorkspace(tmp_path).make(setup)
+    report = await propose(workspace, sql)
+    assert report.preview.tables[0].updated == 150_000
+    assert (await approve(workspace, report)).status == "applied"

@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 
 from datasteward.changes.catalog import TableShape
-from datasteward.changes.names import hash_columns, hash_values, qualify, quote_name, unpack_carried
+from datasteward.changes.names import hash_values, pack_columns, qualify, quote_name, unpack_carried
 from datasteward.changes.rows import read_row
 from datasteward.changes.session import Session
 
@@ -67,7 +67,7 @@ class _Side:
     table: str
     shape: TableShape
     prints: dict[str, tuple[str, str]]
-    """Of each column: the sum and xor of the hashes of its values."""
+    """Of each column: the sum and xor of the hashes of its values with their places."""
 
 
 def compare_altered(
@@ -77,8 +77,8 @@ def compare_altered(
 
     They are paired by row id; `by_position` when the table was made anew with its rows in the same order.
     """
-    old = _look(session.before, session.catalog, before)
-    new = _look(session.work, session.catalog, after)
+    old = _look(session.before, session.catalog, before, by_position)
+    new = _look(session.work, session.catalog, after, by_position)
     columns = list(_pair_columns(old, new))
     changing = tuple(c for c in columns if _may_change(c, old, new))
     renamed = tuple(c for c in columns if c.type_after is not None and c.name != c.name_before)
@@ -105,14 +105,20 @@ def compare_altered(
     )
 
 
-def _look(connection: duckdb.DuckDBPyConnection, catalog: str, shape: TableShape) -> _Side:
+def _look(connection: duckdb.DuckDBPyConnection, catalog: str, shape: TableShape, by_position: bool) -> _Side:
     table = qualify(catalog, shape.table)
-    hashes = (hash_columns([n], shape.types) for n in shape.names)
+    packed = pack_columns(shape.names)
+    rows = f"(SELECT {_place(by_position)} AS place, {packed} AS image FROM {table})"
+    hashes = (hash_values([("place", ""), (f"image.{quote_name(n)}", shape.types[n])]) for n in shape.names)
     totals = ", ".join(f"system.main.sum({h})::VARCHAR, system.main.bit_xor({h})::VARCHAR" for h in hashes)
-    row = read_row(connection, f"SELECT {totals} FROM {table}")
+    row = read_row(connection, f"SELECT {totals} FROM {rows}")
     assert row is not None
     prints = {name: (str(row[2 * i]), str(row[2 * i + 1])) for i, name in enumerate(shape.names)}
     return _Side(connection=connection, table=table, shape=shape, prints=prints)
+
+
+def _place(by_position: bool) -> str:
+    return "system.main.row_number() OVER (ORDER BY rowid)" if by_position else "rowid"
 
 
 def _pair_columns(old: _Side, new: _Side) -> Iterator[AlteredColumn]:
@@ -141,7 +147,7 @@ def _may_change(column: AlteredColumn, old: _Side, new: _Side) -> bool:
 def _lay_side_by_side(
     session: Session, old: _Side, new: _Side, columns: tuple[AlteredColumn, ...], number: int, by_position: bool
 ) -> str:
-    place = "system.main.row_number() OVER (ORDER BY rowid)" if by_position else "rowid"
+    place = _place(by_position)
     earlier, relation = f"__steward_unaltered_{number}", f"__steward_altered_{number}"
     images = [
         ", ".join(f"{quote_name(c.name)} := {quote_name(c.name_before)}" for c in columns),

@@ -19,8 +19,9 @@ HELD_CELLS = 20_000_000
 class Candidates:
     """The rows that may change, as committed, in `relation` (rid, h, w, k, image).
 
-    Rows that are moved are found again by `k`, and among those with an equal one by their order. `h` tells whether a row changes: a hash of all its columns, or with `by_changes` of its id and the columns that are
-    set. `w` is the hash of the whole row where `h` is not and it is wanted, null otherwise.
+    Rows that are moved are found again by `k`, and among those with an equal one by their order. `h` is the hash of
+    all columns, or with `by_changes`, where the table has a key, of the key and the columns that are set: what a row is
+    known by, wherever it lies. `w` is the hash of the whole row where `h` may not be and it is wanted, null otherwise.
     """
 
     shape: TableShape
@@ -103,7 +104,8 @@ def _note_narrowed(
     hashes_rows = hashes_rows or not by_changes
     left_alone = tuple(n for n in shape.names if n not in set_columns) if set_columns else ()
     paired_by = left_alone or shape.key
-    fields = f"{hash_changes(shape, 'rowid', set_columns) if by_changes else whole} AS h"
+    content = hash_columns((*shape.key, *set_columns), shape.types) if by_changes and shape.key else whole
+    fields = f"{content} AS h"
     fields += f", {whole if by_changes and hashes_rows else 'NULL'} AS w"
     fields += f", {'NULL' if by_changes else hash_or_null(shape, paired_by)} AS k"
     try:
@@ -136,10 +138,10 @@ def _stays_in_place(shape: TableShape, set_columns: tuple[str, ...]) -> bool:
     return bool(set_columns) and not is_nested and not set(set_columns) & set(shape.key)
 
 
-def hash_changes(shape: TableShape, row_id: str, set_columns: tuple[str, ...], prefix: str = "") -> str:
-    """The hash of a row's id and the columns that are set."""
+def hash_with(first: str, shape: TableShape, columns: tuple[str, ...], prefix: str = "") -> str:
+    """The hash of a number, such as a row's id, and these columns."""
     types = shape.types
-    return hash_values([(row_id, ""), *((f"{prefix}{quote_name(c)}", types[c]) for c in set_columns)])
+    return hash_values([(first, ""), *((f"{prefix}{quote_name(c)}", types[c]) for c in columns)])
 
 
 def hash_or_null(shape: TableShape, columns: tuple[str, ...], alias: str = "") -> str:

@@ -30,7 +30,7 @@ class Narrowing:
     takes_all: bool = False
     """True for a DELETE of everything, whose effect follows from the table's own print."""
     is_row_local: bool = True
-    """Whether a row's own values decide; a subquery may give other rows when it is asked again."""
+    """Whether a row's own values decide; a subquery, or a macro that holds one, may give other rows when asked again."""
 
 
 def narrow(parser: duckdb.DuckDBPyConnection, statement: StatementWork) -> Narrowing | None:
@@ -48,7 +48,7 @@ def narrow(parser: duckdb.DuckDBPyConnection, statement: StatementWork) -> Narro
                     set_columns=columns,
                     tail=_tail(rows, node, extra),
                     matches_exactly=True,
-                    is_row_local=not extra and not _holds_query(info["condition"]),
+                    is_row_local=not extra and not _may_ask_others(info["condition"]),
                 )
             case "DELETE_QUERY_NODE":
                 extra = list(node.get("using_clauses") or ())
@@ -102,12 +102,13 @@ def _rows_query(
     return str(row[0]).rstrip().rstrip(";")
 
 
-def _holds_query(part: Any) -> bool:
+def _may_ask_others(part: Any) -> bool:
     if isinstance(part, list):
-        return any(_holds_query(item) for item in part)
+        return any(_may_ask_others(item) for item in part)
     if not isinstance(part, dict):
         return False
-    return part.get("class") == "SUBQUERY" or any(_holds_query(value) for value in part.values())
+    is_call = part.get("class") == "FUNCTION" and not part.get("is_operator")
+    return is_call or part.get("class") == "SUBQUERY" or any(_may_ask_others(value) for value in part.values())
 
 
 def _tail(rows_query: str, node: dict[str, Any], extra: list[dict[str, Any]]) -> str | None:

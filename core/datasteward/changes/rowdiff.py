@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from datasteward.changes.candidates import Candidates, hash_changes, hash_or_null
+from datasteward.changes.candidates import Candidates, hash_or_null, hash_with
 from datasteward.changes.catalog import TableShape
 from datasteward.changes.model import ObjectPrint
 from datasteward.changes.names import hash_columns, hash_values, pack_columns, qualify, quote_name
@@ -109,16 +109,27 @@ def compare_rows(session: Session, candidates: Candidates, *, only_updates: bool
 
 def has_all_updates(session: Session, candidates: Candidates, diff: RowDiff) -> bool:
     """Whether the set columns of the whole table differ by just these rows, for a lone UPDATE in place."""
-    value = hash_changes(candidates.shape, "rowid", candidates.set_columns or ())
-    table = qualify(session.catalog, candidates.shape.table)
-    query = f"SELECT system.main.sum({value})::VARCHAR, system.main.bit_xor({value})::VARCHAR FROM {table}"
-    before, after = (
-        [int(v or 0) for v in read_row(connection, query) or (None, None)]
-        for connection in (session.before, session.work)
-    )
-    found = diff.hashes
-    is_sum = after[0] - before[0] == found.added_sum - found.removed_sum
-    return is_sum and after[1] ^ before[1] == found.added_xor ^ found.removed_xor
+    shape, columns = candidates.shape, candidates.set_columns or ()
+    table = qualify(session.catalog, shape.table)
+    whole = hash_with("rowid", shape, columns)
+    before, after = _total(session.before, whole, table), _total(session.work, whole, table)
+    gone = _total(session.work, hash_with("before_rid", shape, columns, "before_image."), diff.relation)
+    came = _total(session.work, hash_with("after_rid", shape, columns, "after_image."), diff.relation)
+    is_sum = after.sum - before.sum == came.sum - gone.sum
+    return is_sum and after.xor ^ before.xor == came.xor ^ gone.xor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Total:
+    sum: int
+    xor: int
+
+
+def _total(connection: duckdb.DuckDBPyConnection, value: str, relation: str) -> _Total:
+    query = f"SELECT system.main.sum({value})::VARCHAR, system.main.bit_xor({value})::VARCHAR FROM {relation}"
+    row = read_row(connection, query)
+    assert row is not None
+    return _Total(sum=int(row[0] or 0), xor=int(row[1] or 0))
 
 
 def _make_temporary(session: Session, name: str, query: str) -> str:
@@ -210,7 +221,7 @@ def _raw_query(session: Session, candidates: Candidates) -> str:
     row = _later_row_hash(candidates)
     later = row
     if candidates.by_changes:
-        later = hash_changes(shape, "a.rid", candidates.set_columns or (), "a.image.")
+        later = hash_with("c.h", shape, candidates.set_columns or (), "a.image.")
     after_row = f"CASE WHEN a.rid IS NOT NULL THEN {row} END" if candidates.by_changes else "NULL::UBIGINT"
     read = f"{value} AS h" if row == "a.h" else "NULL AS h"
     changed = (
@@ -219,8 +230,14 @@ def _raw_query(session: Session, candidates: Candidates) -> str:
         f" NULL AS after_key, c.image AS before_image, a.image AS after_image FROM {candidates.relation} AS c"
         f" LEFT JOIN (SELECT r.rowid AS rid, {read}, {image} AS image FROM {table} AS r) AS a ON a.rid = c.rid"
     )
-    differing = f"SELECT * FROM ({changed}) WHERE after_rid IS NULL OR after_hash <> before_hash"
-    return differing if candidates.by_changes else f"{differing} UNION ALL BY NAME {appeared}"
+    differing = f"SELECT * FROM ({changed}) WHERE after_rid IS NULL OR"
+    if not candidates.by_changes:
+        return f"{differing} after_hash <> before_hash UNION ALL BY NAME {appeared}"
+    sides = (
+        hash_values((f"{side}.{quote_name(c)}", shape.types[c]) for c in candidates.set_columns or ())
+        for side in ("before_image", "after_image")
+    )
+    return f"{differing} {' <> '.join(sides)}"
 
 
 def _later_row_hash(candidates: Candidates) -> str:
@@ -237,7 +254,10 @@ def _later_row_hash(candidates: Candidates) -> str:
 
 
 def _pair_query(raw: str, only_updates: bool) -> str:
-    """The lines of `raw` with those that went and those that came joined: by key, then with only UPDATEs by order."""
+    """The lines of `raw` with those that went and those that came joined: by key, then with only UPDATEs by order.
+
+    A row that came with the very content of one that went was only moved, and is no line.
+    """
     place = "system.main.row_number() OVER"
     columns = (
         "before_rid, after_rid, before_hash, after_hash, before_row_hash, after_row_hash, before_image, after_image"
@@ -247,8 +267,14 @@ def _pair_query(raw: str, only_updates: bool) -> str:
         " a.after_image"
     )
     parts = [
-        f"gone AS (SELECT *, {place} (PARTITION BY before_key ORDER BY before_rid) AS n FROM {raw} WHERE after_rid IS NULL)",
-        f"came AS (SELECT *, {place} (PARTITION BY after_key ORDER BY after_rid) AS n FROM {raw} WHERE before_rid IS NULL)",
+        f"all_gone AS (SELECT *, {place} (PARTITION BY before_hash ORDER BY before_rid) AS e FROM {raw}"
+        " WHERE after_rid IS NULL)",
+        f"all_came AS (SELECT *, {place} (PARTITION BY after_hash ORDER BY after_rid) AS e FROM {raw}"
+        " WHERE before_rid IS NULL)",
+        f"gone AS (SELECT g.*, {place} (PARTITION BY g.before_key ORDER BY g.before_rid) AS n FROM all_gone AS g"
+        " ANTI JOIN all_came AS a ON a.after_hash = g.before_hash AND a.e = g.e)",
+        f"came AS (SELECT a.*, {place} (PARTITION BY a.after_key ORDER BY a.after_rid) AS n FROM all_came AS a"
+        " ANTI JOIN all_gone AS g ON a.after_hash = g.before_hash AND a.e = g.e)",
         f"met AS (SELECT {joined} FROM gone AS g FULL JOIN came AS a ON g.n = a.n AND g.before_key IS NOT DISTINCT FROM"
         " a.after_key)",
     ]
