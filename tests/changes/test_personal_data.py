@@ -140,3 +140,50 @@ async def test_a_suggested_rule_keeps_to_what_is_not_personal(people: ChangesWor
     service = people.service()
     report = await service.propose("UPDATE people SET score = 1", requested_by="t")
     assert "touches_pii = false" in rule_for((await service.show(report.change)).proposal, service.policy)
+
+
+@pytest.mark.parametrize(
+    ("sql", "columns"),
+    [
+        ("DELETE FROM people WHERE id > 100; ALTER TABLE people ADD COLUMN z INTEGER", ALL),
+        ("INSERT INTO people (id) VALUES (5000); COMMENT ON TABLE people IS 'more'", ALL),
+        ("UPDATE people SET email = upper(email); ALTER TABLE people ADD COLUMN z INTEGER", ["email"]),
+        ("ALTER TABLE people RENAME TO folk; UPDATE folk SET email = '-'", ["email"]),
+        (
+            "ALTER TABLE people RENAME COLUMN email TO contact; UPDATE people SET contact = '-'",
+            ["email"],
+        ),
+    ],
+)
+async def test_what_is_altered_besides_hides_no_personal_data(
+    people: ChangesWorkspace, sql: str, columns: list[str]
+) -> None:
+    people.run("DROP INDEX people_plan")
+    found = await columns_of(people, sql)
+    assert found is not None and set(columns) <= set(found)
+
+
+async def test_a_label_holds_under_a_new_name_and_in_an_export(people: ChangesWorkspace) -> None:
+    people.run("DROP INDEX people_plan")
+    labels = (ColumnLabel(dataset="people", column="plan", is_personal=True),)
+    assert await columns_of(people, "ALTER TABLE people RENAME TO folk; UPDATE folk SET plan = 'x'", labels) == ["plan"]
+    assert await columns_of(people, "COPY people TO 'data/people.parquet'", labels) == ["plan", *ALL]
+
+
+async def test_columns_beyond_those_that_are_summarised_are_looked_at_too(tmp_path: Path) -> None:
+    many = ", ".join(f"c{n} INTEGER" for n in range(60))
+    workspace = ChangesWorkspace(tmp_path).make(
+        f"CREATE TABLE t ({many}, email VARCHAR); INSERT INTO t (c0, email) VALUES (1, 'a@example.org')"
+    )
+    sets = ", ".join(f"c{n} = 7" for n in range(60))
+    for sql in (f"UPDATE t SET {sets}, email = '-'", f"UPDATE t SET {sets}; UPDATE t SET email = '-'"):
+        assert await columns_of(workspace, sql) == ["email"]
+
+
+async def test_rows_beyond_those_that_are_summarised_count_as_touching_all(
+    people: ChangesWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasteward.changes.effects.SUMMARY_ROWS", 10)
+    sql = "UPDATE people SET score = 1; UPDATE people SET email = '-' WHERE id > 200"
+    found = await columns_of(people, sql)
+    assert found is not None and "email" in found

@@ -120,7 +120,7 @@ def _preview(
 ) -> Preview:
     reason = find_irreversible(session, measured)
     tables = describe_tables(session, measured)
-    personal = find_personal(session, measured, tables, job.labels)
+    personal = find_personal(session, work, measured, tables, job.labels)
     broken = find_broken(session, measured, checks)
     return Preview(
         tables=tables,

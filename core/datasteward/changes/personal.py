@@ -7,11 +7,13 @@ from functools import partial
 import duckdb
 
 from datasteward.changes.carrying_out import Measured
+from datasteward.changes.effects import SUMMARY_COLUMNS
 from datasteward.changes.model import ColumnLabel, FileEffect, PersonalColumn, TableEffect
 from datasteward.changes.names import qualify, quote_name, quote_text
 from datasteward.changes.rowdiff import LOCAL_ROW_ID
 from datasteward.changes.session import Session
 from datasteward.changes.table_changes import TableChange
+from datasteward.changes.work import Work
 from datasteward.profiling.meanings import find_meaning
 from datasteward.profiling.personal_text import classify_texts
 from datasteward.profiling.sampling import family_of
@@ -24,59 +26,97 @@ _TOLD_BY_VALUES = frozenset({"text", "integer", "nested"})
 
 Values = dict[str, list[str]]
 """Distinct values of columns as text, at most SAMPLED_VALUES from each side."""
-ReadValues = Callable[[Sequence[str]], Values]
+ReadValues = Callable[[Sequence["_Column"]], Values]
 
 
 def find_personal(
-    session: Session, measured: Measured, effects: Sequence[TableEffect], labels: Sequence[ColumnLabel]
+    session: Session,
+    work: Work,
+    measured: Measured,
+    effects: Sequence[TableEffect],
+    labels: Sequence[ColumnLabel],
 ) -> tuple[PersonalColumn, ...] | None:
     """The columns with personal data among those whose values change, come in or go, and of the files written.
 
-    A contract's label comes first; else a column counts by its name and what the profile's rules make of up to 200
-    values of each side. None when a written file cannot be read, so that nobody knows.
+    A contract's label comes first, of a table under its earlier name too and for a file of any table that the export
+    reads; else a column counts by its name and what the profile's rules make of up to 200 values of each side. None
+    when a written file cannot be read, so that nobody knows.
     """
     found: list[PersonalColumn] = []
     for change, effect in zip(measured.shown, effects, strict=True):
+        names = [effect.table.label, *([effect.renamed_from] if effect.renamed_from else [])]
         columns = list(_touched_columns(change, effect))
-        found += _classify_all(effect.table.label, columns, labels, partial(_read_table, session, change))
+        said = _said_of(names, labels)
+        found += _classify_all(effect.table.label, columns, said, partial(_read_table, session, change))
+    read = [table.label for s in work.statements if s.target_file is not None for table in s.reads]
     for file in measured.files:
         if file.staged and not file.path.lower().endswith(_DOCUMENTS):
             try:
-                found += _find_in_file(session.before, file)
+                found += _find_in_file(session.before, file, _said_of(read, labels))
             except duckdb.Error:
                 return None
     return tuple(found)
+
+
+def _said_of(names: Sequence[str], labels: Sequence[ColumnLabel]) -> dict[str, bool]:
+    """What contracts say of the columns of these tables, by name in lower case; personal where any says so."""
+    wanted = {n.casefold() for name in names for n in (name, f"main.{name}")}
+    said: dict[str, bool] = {}
+    for label in labels:
+        if label.dataset.casefold() in wanted:
+            column = label.column.casefold()
+            said[column] = said.get(column, False) or label.is_personal
+    return said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Column:
     name: str
     type: str
+    name_before: str
 
 
 def _touched_columns(change: TableChange, effect: TableEffect) -> Iterator[_Column]:
-    before = {c.name: c.type for c in change.before.columns} if change.before else {}
+    """Columns of which a value changes, comes or goes; all where that is not told column by column."""
+    before = {c.name: c.type for c in change.earlier.columns} if change.earlier else {}
     after = {c.name: c.type for c in change.after.columns} if change.after else {}
-    if effect.action == "altered":
-        names = list(dict.fromkeys([*(c.column for c in effect.columns), *(n for n in after if n not in before)]))
-    elif effect.inserted or effect.deleted:
-        names = list({**before, **after})
-    else:
-        names = [c.column for c in effect.columns]
-    for name in names:
-        yield _Column(name=name, type=after.get(name) or before[name])
+    renamed = {c.name: c.name_before for c in change.alteration.renamed} if change.alteration else {}
+    for name in _touched_names(change, effect, before, after):
+        earlier = renamed.get(name, name)
+        yield _Column(name=name, type=after.get(name) or before[earlier], name_before=earlier)
+
+
+def _touched_names(
+    change: TableChange, effect: TableEffect, before: Mapping[str, str], after: Mapping[str, str]
+) -> list[str]:
+    diff, altered = change.diff, change.alteration
+    if effect.inserted or effect.deleted:
+        return list({**before, **after})
+    if altered is not None:
+        return list(dict.fromkeys([*(c.name for c in altered.columns), *(n for n in after if n not in before)]))
+    if diff is None or not diff.updated:
+        return []
+    if diff.set_columns is None and (effect.summarised_rows < diff.updated or len(after) > SUMMARY_COLUMNS):
+        return list(after)
+    if len(effect.columns) >= SUMMARY_COLUMNS:
+        return list(diff.set_columns or after)
+    return [c.column for c in effect.columns]
 
 
 def _classify_all(
-    dataset: str, columns: Sequence[_Column], labels: Sequence[ColumnLabel], read: ReadValues
+    dataset: str, columns: Sequence[_Column], said: Mapping[str, bool], read: ReadValues
 ) -> list[PersonalColumn]:
-    wanted = {dataset.casefold(), f"main.{dataset.casefold()}"}
-    said = {x.column.casefold(): x.is_personal for x in reversed(labels) if x.dataset.casefold() in wanted}
-    open_ = [c for c in columns if c.name.casefold() not in said]
-    values = read([c.name for c in open_ if family_of(c.type) in _TOLD_BY_VALUES])
-    kinds = {c.name: LABELLED for c in columns if said.get(c.name.casefold())}
+    labelled = {c.name: found for c in columns if (found := _label_of(c, said)) is not None}
+    open_ = [c for c in columns if c.name not in labelled]
+    values = read([c for c in open_ if family_of(c.type) in _TOLD_BY_VALUES])
+    kinds = {name: LABELLED for name, is_personal in labelled.items() if is_personal}
     kinds |= {c.name: kind for c in open_ if (kind := _classify(c, values.get(c.name, []))) is not None}
     return [PersonalColumn(dataset=dataset, column=c.name, kind=kinds[c.name]) for c in columns if c.name in kinds]
+
+
+def _label_of(column: _Column, said: Mapping[str, bool]) -> bool | None:
+    found = [said[n] for n in {column.name.casefold(), column.name_before.casefold()} if n in said]
+    return any(found) if found else None
 
 
 def _classify(column: _Column, values: list[str]) -> str | None:
@@ -88,15 +128,17 @@ def _classify(column: _Column, values: list[str]) -> str | None:
     return inside.meaning if inside else None
 
 
-def _read_table(session: Session, change: TableChange, columns: Sequence[str]) -> Values:
+def _read_table(session: Session, change: TableChange, columns: Sequence[_Column]) -> Values:
     """What columns hold before, and what the change puts there."""
-    table = qualify(session.catalog, change.table)
-    sources = [
-        (session.before, table, {c: quote_name(c) for c in columns if change.before and c in change.before.names})
-    ]
-    later = [c for c in columns if change.after and c in change.after.names]
-    sources += [(session.work, relation, values) for relation, values in _later(change, later, table)]
     found: Values = {}
+    sources = []
+    if (earlier := change.earlier) is not None:
+        table = qualify(session.catalog, earlier.table)
+        there = {c.name: quote_name(c.name_before) for c in columns if c.name_before in earlier.names}
+        sources.append((session.before, table, there))
+    later = [c.name for c in columns if change.after and c.name in change.after.names]
+    table = qualify(session.catalog, change.table)
+    sources += [(session.work, relation, values) for relation, values in _later(change, later, table)]
     for connection, relation, values in sources:
         for column, texts in _read_distinct(connection, relation, values).items():
             found[column] = list(dict.fromkeys([*found.get(column, []), *texts]))
@@ -136,10 +178,14 @@ def _read_distinct(connection: duckdb.DuckDBPyConnection, relation: str, values:
     return found
 
 
-def _find_in_file(connection: duckdb.DuckDBPyConnection, file: FileEffect) -> list[PersonalColumn]:
+def _find_in_file(
+    connection: duckdb.DuckDBPyConnection, file: FileEffect, said: Mapping[str, bool]
+) -> list[PersonalColumn]:
     relation, name = quote_text(file.staged), file.path.rsplit("/", 1)[-1]
-    columns = connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE FROM {relation})").fetchall()
-    found = [_Column(name=str(column), type=str(type_)) for column, type_ in columns]
-    return _classify_all(
-        name, found, (), lambda names: _read_distinct(connection, relation, {c: quote_name(c) for c in names})
-    )
+    rows = connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE FROM {relation})").fetchall()
+    found = [_Column(name=str(column), type=str(type_), name_before=str(column)) for column, type_ in rows]
+
+    def read(columns: Sequence[_Column]) -> Values:
+        return _read_distinct(connection, relation, {c.name: quote_name(c.name) for c in columns})
+
+    return _classify_all(name, found, said, read)

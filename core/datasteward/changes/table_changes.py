@@ -39,6 +39,8 @@ class TableChange:
     """For one that stays under its name or another, and whose definition changes."""
     renamed_from: str | None = None
     renamed_to: str | None = None
+    earlier: TableShape | None = None
+    """What it was, under whichever name; None for one that is new."""
 
     @property
     def counts(self) -> TableCounts:
@@ -97,7 +99,7 @@ def _compare_definitions(
         if stays and before is not None and table.after is not None:
             found = compare_altered(session, before, table.after, number, by_position=table.is_replaced)
             table = replace(table, alteration=found, renamed_from=renamed_from)
-        yield table
+        yield replace(table, earlier=before)
 
 
 def _measure_table(
