@@ -9,7 +9,7 @@ from tests.support.changes_workspace import ChangesWorkspace
 
 from datasteward.changes.deciding import Decision
 from datasteward.changes.digest import digest_of
-from datasteward.changes.model import Approval, TableName
+from datasteward.changes.model import Approval, TableEffect, TableName, UndoWork
 from datasteward.changes.policy import PolicyRule, PolicySettings
 from datasteward.changes.service import ChangeService
 from datasteward.errors import ConfigError, ToolError
@@ -227,7 +227,7 @@ async def test_an_approval_in_the_policys_name_counts_only_for_what_the_policy_a
         service.sign_policy(PASSPHRASE)
     change, digest = await proposed(service)
     forge_policy_approval(workspace, change, digest)
-    with pytest.raises(ToolError, match="The policy does not allow"):
+    with pytest.raises(ToolError, match="[Tt]he policy"):
         await workspace.service(policy=SIGNED).apply(change)
     assert workspace.fingerprint() == before
 
@@ -279,3 +279,61 @@ async def test_a_signed_policy_still_applies_what_it_allows(workspace: ChangesWo
     service.sign_policy(PASSPHRASE)
     report = await service.propose("INSERT INTO staging.t VALUES (2); INSERT INTO staging.t SELECT 3", requested_by="t")
     assert report.status == "applied"
+
+
+FORGED: tuple[tuple[str, dict[str, object], PolicyRule], ...] = (
+    (
+        "UPDATE people SET email = '-'",
+        {"personal": ()},
+        PolicyRule(name="r", verdict="allow", touches_pii=False),
+    ),
+    (
+        "DROP VIEW seen",
+        {"schema_changes": ()},
+        PolicyRule(name="r", verdict="allow", tables=("staging.*",), kinds=("drop_view",)),
+    ),
+    (
+        "DELETE FROM people WHERE id < 9",
+        {"tables": (TableEffect(table=TableName(name="people"), deleted=9, rows_before=10_000, rows_after=9_991),)},
+        PolicyRule(name="r", verdict="allow", max_share=0.05),
+    ),
+)
+
+
+@pytest.mark.parametrize(("sql", "forged", "rule"), FORGED)
+async def test_facts_that_were_made_up_for_a_signed_policy_are_found_out_anew(
+    workspace: ChangesWorkspace, sql: str, forged: dict[str, object], rule: PolicyRule
+) -> None:
+    workspace.run(
+        "CREATE TABLE people AS SELECT i AS id, 'u' || i || '@example.org' AS email FROM range(20) AS r (i);"
+        " CREATE VIEW seen AS SELECT id FROM people"
+    )
+    policy = PolicySettings(rules=(rule,))
+    service = workspace.service(policy=policy, with_gate=True)
+    service.make_approver(PASSPHRASE)
+    service.sign_policy(PASSPHRASE)
+    change, _ = await proposed(service, sql)
+    before = workspace.fingerprint()
+    proposal = (await service.show(change)).proposal
+    made_up = proposal.model_copy(update={"preview": proposal.preview.model_copy(update=forged)})
+    tamper(workspace, "UPDATE changes SET proposal = ?", made_up.model_dump_json())
+    forge_policy_approval(workspace, change, digest_of(made_up))
+    with pytest.raises(ToolError, match="[Tt]he policy"):
+        await workspace.service(policy=policy, with_gate=True).apply(change)
+    assert workspace.fingerprint() == before
+
+
+async def test_statements_beside_an_undo_are_no_undo_to_a_rule(workspace: ChangesWorkspace) -> None:
+    policy = PolicySettings(rules=(PolicyRule(name="r", verdict="allow", kinds=("undo",)),))
+    service = workspace.service(policy=policy, with_gate=True)
+    service.make_approver(PASSPHRASE)
+    service.sign_policy(PASSPHRASE)
+    change, _ = await proposed(service, "DELETE FROM orders")
+    before = workspace.fingerprint()
+    proposal = (await service.show(change)).proposal
+    made_up = proposal.model_copy(update={"undo": UndoWork(change="c9", record_hash="0")})
+    tamper(workspace, "UPDATE changes SET proposal = ?", made_up.model_dump_json())
+    forge_policy_approval(workspace, change, digest_of(made_up))
+    with pytest.raises(ToolError, match="[Tt]he policy"):
+        await workspace.service(policy=policy, with_gate=True).apply(change)
+    assert workspace.fingerprint() == before

@@ -84,3 +84,19 @@ async def test_checks_that_hold_and_would_not_are_named(
     found = {n: d for n, d in (await broken(beers, sql, CHECKS)).items() if not n.startswith("view ")}
     assert set(found) == set(checks)
     assert all(found[name].startswith(detail) for name, detail in checks.items()), found
+
+
+async def test_a_check_that_would_break_by_now_is_asked_about_again(beers: ChangesWorkspace) -> None:
+    beers.run("CREATE TABLE known AS SELECT i AS brewery FROM range(9) AS r (i)")
+    check = CheckQuery(
+        name="breweries are known", query="SELECT count(*) FROM beers WHERE brewery NOT IN (SELECT brewery FROM known)"
+    )
+    service = beers.service(hooks=TableHooks(checks=(check,)))
+    report = await service.propose("UPDATE beers SET brewery = 5 WHERE id = 1", requested_by="t")
+    assert not report.preview.checks
+    beers.run("DELETE FROM known WHERE brewery = 5")
+    done = await service.approve(report.change, digest=report.digest, by="ada", channel="terminal")
+    assert (done.status, done.message) == ("moved", "breweries are known would break, which it did not in the preview")
+    assert done.preview_now is not None and [c.name for c in done.preview_now.checks] == ["breweries are known"]
+    again = await service.status(str(done.successor))
+    assert (await service.approve(again.change, digest=again.digest, by="ada", channel="terminal")).status == "applied"

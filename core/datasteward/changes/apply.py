@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from datasteward.changes.breaking import find_broken, run_checks
 from datasteward.changes.carrying_out import Measured, carry_out
 from datasteward.changes.catalog import find_object
 from datasteward.changes.claims import hold_commit_lock, is_claimed
@@ -179,6 +180,8 @@ def _carry_out_and_commit(session: Session, attempt: _Attempt, known: Fingerprin
     check_publishable(job.files, roots)
     crash_point("apply.after_begin")
     is_committed = False
+    checks = [c for c in job.checks if c.name not in job.broken]
+    held = run_checks(session, checks)
     measured = carry_out(session, attempt.work, staging=staging, prepared_files=job.files, known=known)
     crash_point("apply.after_statements")
     try:
@@ -186,6 +189,9 @@ def _carry_out_and_commit(session: Session, attempt: _Attempt, known: Fingerprin
         if reason is not None:
             return reason
         refuse_ledger_change(session)
+        newly = [c.name for c in find_broken(session, measured, held) if c.name not in job.broken]
+        if newly:
+            return f"{newly[0]} would break, which it did not in the preview"
         proven = _prove_undo(session, attempt.work, measured)
         record, record_hash = write_record(session, measured, job.change, attempt.path)
         crash_point("apply.after_images")

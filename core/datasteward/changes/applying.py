@@ -25,13 +25,15 @@ from datasteward.changes.jobs import (
     Body,
     CheckQuery,
     Failed,
+    Measurement,
     Moved,
     NotApplied,
+    PreviewJob,
     ReceiptJob,
     WriterPlace,
 )
 from datasteward.changes.model import ChangeStatus, ColumnLabel, Proposal, TableCounts
-from datasteward.changes.policy import PolicySettings
+from datasteward.changes.policy import PolicySettings, facts_of, judge
 from datasteward.changes.ports import Hooks, Inspector, WriterHost
 from datasteward.changes.reports import wrong_state
 from datasteward.changes.signatures import refuse_unsigned
@@ -92,17 +94,36 @@ class Applying:
     async def _reread(self, row: ChangeRow) -> None:
         """What no person has read, and the approver's signature only covers by the policy, is judged as it reads now."""
         approval, proposal = row.approval, row.proposal
-        if approval is None or approval.channel != "policy" or not proposal.statements:
+        if approval is None or approval.channel != "policy":
             return
         if not await in_thread(lambda: self.store.needs_signature(self.state_folder)):
             return
-        found = await self.inspector.inspect(";\n".join(s.sql for s in proposal.statements))
-        if found.statements != proposal.statements:
-            raise ToolError(
-                f"The statements of {row.summary.handle} are not what the policy was asked about; it is not applied.",
-                code="forbidden",
-                hint="Reject it and propose it again.",
-            )
+        if proposal.statements:
+            found = await self.inspector.inspect(";\n".join(s.sql for s in proposal.statements))
+            if found.statements != proposal.statements or proposal.undo is not None:
+                raise _not_as_asked(row)
+        measured = await self._measure(row)
+        if measured is None or judge(self.policy(), facts_of(measured)).verdict != "allow":
+            raise _not_as_asked(row)
+
+    async def _measure(self, row: ChangeRow) -> Proposal | None:
+        """The proposal with its effect measured anew; None when that is not to be had."""
+        proposal, staging = row.proposal, f"{row.staging}-again"
+        job = PreviewJob(
+            place=self.place,
+            body=body_of(proposal, await in_thread(lambda: self._record_path(row))),
+            staging_name=staging,
+            checks=await self.hooks.checks_for(proposal.statements),
+            labels=await self.hooks.labels(),
+        )
+        try:
+            text = await self.writer.run(job.model_dump_json(), timeout_seconds=self.timeout_seconds)
+        except EngineFault:
+            return None
+        finally:
+            await in_thread(lambda: shutil.rmtree(self.state_folder / "staging" / staging, ignore_errors=True))
+        outcome = OUTCOME.validate_json(text)
+        return proposal.model_copy(update={"preview": outcome.preview}) if isinstance(outcome, Measurement) else None
 
     async def recover(self) -> tuple[int, ...]:
         """Settle every change whose applying was interrupted; leaves them alone while a live process applies."""
@@ -180,6 +201,7 @@ class Applying:
             base=row.proposal.base,
             expected=row.proposal.expected,
             counts=shown_counts(row.proposal),
+            broken=tuple(c.name for c in row.proposal.preview.checks),
             stamp=row.proposal.stamp,
             files=row.proposal.preview.files,
             staging_name=row.staging,
@@ -359,6 +381,14 @@ def _stored_records(folder: Path) -> list[_StoredRecord]:
         size = sum(f.st_size for f in facts.values())
         found.append(_StoredRecord(record=record, files=tuple(facts), made_at=made_at, size=size))
     return sorted(found, key=lambda r: r.made_at, reverse=True)
+
+
+def _not_as_asked(row: ChangeRow) -> ToolError:
+    return ToolError(
+        f"{row.summary.handle} is not what the policy was asked about; it is not applied.",
+        code="forbidden",
+        hint="Reject it and propose it again.",
+    )
 
 
 def body_of(proposal: Proposal, record_path: str | None) -> Body:

@@ -9,6 +9,7 @@ from typing import Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasteward.changes.approver import make_key, sign_approval, sign_text, unlock_key
+from datasteward.changes.confirming import answer_to_type
 from datasteward.changes.crash import crash_point
 from datasteward.changes.digest import digest_of
 from datasteward.changes.file_effects import drop_staged
@@ -112,13 +113,13 @@ class Deciding:
         self.history.flush()
 
     def can_elicit(self, report: ChangeReport) -> bool:
-        """Whether the user of an MCP client may decide this in the client; what is of high risk takes more than a tick."""
+        """Whether the user of an MCP client may decide this in the client; what is large or of high risk takes more than a tick."""
         return (
             report.status == "waiting"
             and self.policy().elicit == "reversible"
             and report.preview.is_reversible
             and not report.preview.checks
-            and report.preview.risk.level != "high"
+            and answer_to_type(report.change, report.preview) is None
             and not self.needs_signature()
         )
 

@@ -78,6 +78,8 @@ class ApplyJob(Model):
     expected: Fingerprint
     counts: tuple[TableCounts, ...] | None = None
     """What was shown of the tables; None when it was estimated."""
+    broken: tuple[str, ...] = ()
+    """Checks and views that were said to break."""
     stamp: str
     files: tuple[FileEffect, ...] = ()
     staging_name: str

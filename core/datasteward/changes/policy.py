@@ -73,8 +73,8 @@ class PolicySettings(BaseModel):
     default: Literal["ask", "deny"] = "ask"
     """What happens when no rule holds."""
     elicit: Literal["reversible", "never"] = "reversible"
-    """What the user of an MCP client may decide in the client: `reversible`, what can be taken back, breaks no check and
-    is not of high risk; or `never`, nothing. The rest waits for the inbox."""
+    """What the user of an MCP client may decide in the client: `reversible`, what can be taken back, breaks no check, is
+    not of high risk and changes at most a tenth of a table; or `never`, nothing. The rest waits for the inbox."""
     proposal_hours: float = Field(default=24.0, gt=0, le=24 * 365)
     """How long a proposal waits for a decision."""
     approval_minutes: float = Field(default=15.0, gt=0, le=60 * 24 * 7)
@@ -142,7 +142,9 @@ def facts_of(proposal: Proposal) -> ChangeFacts:
     is_known = not any(t.is_estimated for t in preview.tables)
     shares = [n / max(1, t.rows_before) for n, t in zip(counts, preview.tables, strict=True)]
     return ChangeFacts(
-        kinds=("undo",) if proposal.undo else tuple(dict.fromkeys(s.kind for s in proposal.statements)),
+        kinds=("undo",)
+        if proposal.undo and not proposal.statements
+        else tuple(dict.fromkeys(s.kind for s in proposal.statements)),
         tables=tuple(dict.fromkeys(tables)),
         files=tuple(f.path for f in preview.files),
         rows=sum(counts) + sum(written) if is_known else None,

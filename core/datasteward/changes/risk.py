@@ -47,7 +47,11 @@ def _of_the_whole(preview: Preview) -> Iterator[Reason]:
             yield "medium", f"{change.kind} {change.name} is {change.action}"
     for file in preview.files:
         if file.action != "created":
-            yield "medium", f"the file {file.path.rsplit('/', 1)[-1]} is {file.action}"
+            name = file.path.rsplit("/", 1)[-1]
+            yield "medium", f"the file {name} is {file.action}"
+            lost = (file.rows_before or 0) - (file.rows or 0)
+            if file.rows_before and file.rows is not None and lost >= HIGH_SHARE * file.rows_before:
+                yield "high", f"{lost / file.rows_before:.0%} of the rows of the file {name} go"
 
 
 def _of_table(effect: TableEffect) -> Iterator[Reason]:

@@ -78,8 +78,15 @@ class ChangeCapture:
 
     @property
     def is_behind(self) -> bool:
-        """Whether a change that was settled here is not written yet."""
-        return self._wake.is_set() or self._one_at_a_time.locked()
+        """Whether a change that was applied, here or by another process, is not written yet."""
+        if self._wake.is_set() or self._one_at_a_time.locked():
+            return True
+        with self._lineage.reading() as connection:
+            row = connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM changes AS c LEFT JOIN lineage_change AS w ON w.number = c.number"
+                " WHERE c.status = 'applied' AND w.number IS NULL)"
+            ).fetchone()
+        return bool(row and row[0])
 
     async def catch_up(self) -> tuple[str, ...]:
         """Write what is applied and not written yet, in the order of applying; the changes' handles."""
