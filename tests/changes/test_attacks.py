@@ -227,7 +227,7 @@ async def test_an_approval_in_the_policys_name_counts_only_for_what_the_policy_a
         service.sign_policy(PASSPHRASE)
     change, digest = await proposed(service)
     forge_policy_approval(workspace, change, digest)
-    with pytest.raises(ToolError, match="[Tt]he policy"):
+    with pytest.raises(ToolError, match=r"[Tt]he policy"):
         await workspace.service(policy=SIGNED).apply(change)
     assert workspace.fingerprint() == before
 
@@ -318,7 +318,7 @@ async def test_facts_that_were_made_up_for_a_signed_policy_are_found_out_anew(
     made_up = proposal.model_copy(update={"preview": proposal.preview.model_copy(update=forged)})
     tamper(workspace, "UPDATE changes SET proposal = ?", made_up.model_dump_json())
     forge_policy_approval(workspace, change, digest_of(made_up))
-    with pytest.raises(ToolError, match="[Tt]he policy"):
+    with pytest.raises(ToolError, match=r"[Tt]he policy"):
         await workspace.service(policy=policy, with_gate=True).apply(change)
     assert workspace.fingerprint() == before
 
@@ -334,6 +334,6 @@ async def test_statements_beside_an_undo_are_no_undo_to_a_rule(workspace: Change
     made_up = proposal.model_copy(update={"undo": UndoWork(change="c9", record_hash="0")})
     tamper(workspace, "UPDATE changes SET proposal = ?", made_up.model_dump_json())
     forge_policy_approval(workspace, change, digest_of(made_up))
-    with pytest.raises(ToolError, match="[Tt]he policy"):
+    with pytest.raises(ToolError, match=r"[Tt]he policy"):
         await workspace.service(policy=policy, with_gate=True).apply(change)
     assert workspace.fingerprint() == before

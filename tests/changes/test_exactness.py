@@ -368,3 +368,15 @@ async def test_moved_rows_that_keep_their_values_are_no_updates_in_any_order(tmp
     report = await propose(workspace, sql)
     assert report.preview.tables[0].updated == 150_000
     assert (await approve(workspace, report)).status == "applied"
+
+
+async def test_taking_a_dropped_column_back_shows_the_values_that_come_back(tmp_path: Path) -> None:
+    workspace = ChangesWorkspace(tmp_path).make(KEYED)
+    report = await propose(workspace, "ALTER TABLE t DROP COLUMN v")
+    await approve(workspace, report)
+    undo = await workspace.service(with_gate=True).propose_undo(report.change, requested_by="t")
+    (effect,) = undo.preview.tables
+    assert (effect.action, effect.updated) == ("altered", 4)
+    assert [(c.column, c.type, c.changed_rows, c.least_after) for c in effect.columns] == [("v", "VARCHAR", 4, "a")]
+    assert effect.samples[0].after == ("1", "a") and effect.samples[0].before == ("1", None)
+    assert (await approve(workspace, undo)).proven

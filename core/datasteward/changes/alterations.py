@@ -16,17 +16,17 @@ ROWS_AT_ONCE = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlteredColumn:
-    """A column of an altered table as it was and will be, under its later name; no later type when it goes."""
+    """A column of an altered table as it was and will be, under its later name; no type on the side that lacks it."""
 
     name: str
     name_before: str
-    type_before: str
+    type_before: str | None
     type_after: str | None
 
     @property
     def before(self) -> str:
-        """Its value before, in a line of the alteration's relation."""
-        return f"before_image.{quote_name(self.name)}"
+        """Its value before, in a line of the alteration's relation; NULL when it is new."""
+        return f"before_image.{quote_name(self.name)}" if self.type_before else "NULL"
 
     @property
     def after(self) -> str:
@@ -36,8 +36,8 @@ class AlteredColumn:
     @property
     def differs(self) -> str:
         """Whether a row's value changes: by its text when the type changes, so that 1 and 1.0 differ, but 1 and 1 do not."""
-        if self.type_after is None:
-            return f"({self.before} IS NOT NULL)"
+        if self.type_after is None or self.type_before is None:
+            return f"({self.after if self.type_after else self.before} IS NOT NULL)"
         if self.type_before == self.type_after:
             sides = [hash_values([(side, self.type_before)]) for side in (self.before, self.after)]
             return f"({' <> '.join(sides)})"
@@ -75,16 +75,18 @@ def compare_altered(
 ) -> Alteration:
     """The rows of `before` as committed beside those of `after` in the open transaction.
 
-    They are paired by row id; `by_position` when the table was made anew with its rows in the same order.
+    They are paired by row id; `by_position` when the table was made anew with its rows in the same order, to bring it
+    back: then the values of columns that come back are told too.
     """
     old = _look(session.before, session.catalog, before, by_position)
     new = _look(session.work, session.catalog, after, by_position)
-    columns = list(_pair_columns(old, new))
+    columns = [*_pair_columns(old, new), *(_find_new(old, new) if by_position else ())]
     changing = tuple(c for c in columns if _may_change(c, old, new))
-    renamed = tuple(c for c in columns if c.type_after is not None and c.name != c.name_before)
+    kept = [c for c in columns if c.type_before is not None and c.type_after is not None]
+    renamed = tuple(c for c in kept if c.name != c.name_before)
     if not changing:
         return Alteration(renamed=renamed)
-    key = tuple(c for c in columns if c.type_after is not None and c.name in after.key and c not in changing)
+    key = tuple(c for c in kept if c.name in after.key and c not in changing)
     relation = _lay_side_by_side(session, old, new, (*changing, *key), number, by_position)
     differing = " OR ".join(c.differs for c in changing)
     row = read_row(
@@ -138,6 +140,13 @@ def _pair_columns(old: _Side, new: _Side) -> Iterator[AlteredColumn]:
         )
 
 
+def _find_new(old: _Side, new: _Side) -> Iterator[AlteredColumn]:
+    had = {c.name for c in _pair_columns(old, new)}
+    for name, type_ in new.shape.types.items():
+        if name not in had:
+            yield AlteredColumn(name=name, name_before=name, type_before=None, type_after=type_)
+
+
 def _may_change(column: AlteredColumn, old: _Side, new: _Side) -> bool:
     if column.type_after != column.type_before:
         return True
@@ -150,7 +159,8 @@ def _lay_side_by_side(
     place = _place(by_position)
     earlier, relation = f"__steward_unaltered_{number}", f"__steward_altered_{number}"
     images = [
-        ", ".join(f"{quote_name(c.name)} := {quote_name(c.name_before)}" for c in columns),
+        ", ".join(f"{quote_name(c.name)} := {quote_name(c.name_before)}" for c in columns if c.type_before)
+        or "nothing := NULL",
         ", ".join(f"{quote_name(c.name)} := {quote_name(c.name)}" for c in columns if c.type_after)
         or "nothing := NULL",
     ]
@@ -159,7 +169,8 @@ def _lay_side_by_side(
         earlier,
         f"SELECT rowid AS rid, {place} AS place, system.main.struct_pack({images[0]}) AS image FROM {old.table}",
     )
-    carried = unpack_carried("b.image", [c.name for c in columns], {c.name: c.type_before for c in columns})
+    types = {c.name: c.type_before for c in columns if c.type_before}
+    carried = unpack_carried("b.image", types, types) if types else "b.image"
     session.work.execute(
         f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT b.rid AS before_rid, a.rid AS after_rid,"
         f" CASE WHEN b.rid IS NOT NULL THEN {carried} END AS before_image, a.image AS after_image FROM temp.main.{earlier} AS b FULL JOIN (SELECT rowid AS rid,"

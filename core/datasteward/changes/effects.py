@@ -111,15 +111,12 @@ def _describe_altered(session: Session, change: TableChange, found: Alteration) 
 
 def _summarise_altered(session: Session, found: Alteration) -> tuple[ColumnChange, ...]:
     columns = found.columns[:SUMMARY_COLUMNS]
-    fields = ", ".join(_facts(c.before, c.after, c.differs, c.type_before, c.type_after or "") for c in columns)
+    fields = ", ".join(_facts(c.before, c.after, c.differs, c.type_before or "", c.type_after or "") for c in columns)
     row = read_row(
         session.work, f"SELECT {fields} FROM {found.relation} WHERE before_rid IS NOT NULL AND after_rid IS NOT NULL"
     )
     assert row is not None
-    names = [
-        (c.name, c.type_before if c.type_after in {None, c.type_before} else f"{c.type_before} -> {c.type_after}")
-        for c in columns
-    ]
+    names = [(c.name, " -> ".join(dict.fromkeys(t for t in (c.type_before, c.type_after) if t))) for c in columns]
     return _changed_columns(names, row)
 
 
