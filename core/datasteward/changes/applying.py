@@ -16,7 +16,6 @@ import anyio
 from datasteward.changes.claims import release_apply_lock, try_hold_apply_lock
 from datasteward.changes.crash import crash_point
 from datasteward.changes.digest import digest_of
-from datasteward.changes.file_effects import drop_staged
 from datasteward.changes.history import JournalWriter
 from datasteward.changes.jobs import (
     OUTCOME,
@@ -37,6 +36,7 @@ from datasteward.changes.policy import PolicySettings, facts_of, judge
 from datasteward.changes.ports import Hooks, Inspector, WriterHost
 from datasteward.changes.reports import wrong_state
 from datasteward.changes.signatures import refuse_unsigned
+from datasteward.changes.staging import drop_staged
 from datasteward.changes.store import ChangeRow, ChangeStore
 from datasteward.changes.threads import in_thread
 from datasteward.errors import EngineFault, ErrorCode, ToolError
@@ -121,7 +121,7 @@ class Applying:
         except EngineFault:
             return None
         finally:
-            await in_thread(lambda: shutil.rmtree(self.state_folder / "staging" / staging, ignore_errors=True))
+            await in_thread(lambda: drop_staged(self.state_folder, staging))
         outcome = OUTCOME.validate_json(text)
         return proposal.model_copy(update={"preview": outcome.preview}) if isinstance(outcome, Measurement) else None
 

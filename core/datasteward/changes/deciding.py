@@ -12,12 +12,12 @@ from datasteward.changes.approver import make_key, sign_approval, sign_text, unl
 from datasteward.changes.confirming import answer_to_type
 from datasteward.changes.crash import crash_point
 from datasteward.changes.digest import digest_of
-from datasteward.changes.file_effects import drop_staged
 from datasteward.changes.history import JournalWriter
 from datasteward.changes.model import Approval
 from datasteward.changes.policy import PolicySettings
 from datasteward.changes.reports import ChangeReport, report_of, show_instant, wrong_state
 from datasteward.changes.signatures import refuse_unsigned
+from datasteward.changes.staging import drop_staged
 from datasteward.changes.store import ChangeRow, ChangeStore
 from datasteward.errors import ToolError
 

@@ -198,12 +198,6 @@ def _target_not_found() -> ToolError:
     )
 
 
-def drop_staged(state_folder: Path, name: str) -> None:
-    """Remove what a change that is closed has staged, if it staged anything."""
-    if name:
-        shutil.rmtree(state_folder / "staging" / name, ignore_errors=True)
-
-
 def keep_replaced(effect: FileEffect, keep: Path) -> Path | None:
     """Keep a second name for the file that will be replaced or removed, and return it; None when there is none."""
     target = Path(effect.path)

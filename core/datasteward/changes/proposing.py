@@ -10,7 +10,6 @@ from pathlib import Path
 from datasteward.changes.applying import body_of
 from datasteward.changes.crash import crash_point
 from datasteward.changes.digest import digest_of
-from datasteward.changes.file_effects import drop_staged
 from datasteward.changes.history import JournalWriter
 from datasteward.changes.jobs import OUTCOME, Body, Failed, Measurement, PreviewJob, WriterPlace
 from datasteward.changes.model import Preview, Proposal, StatementWork, UndoWork
@@ -18,6 +17,7 @@ from datasteward.changes.policy import PolicySettings, PolicyVerdict, facts_of, 
 from datasteward.changes.ports import Hooks, WriterHost
 from datasteward.changes.reports import TITLE_CHARACTERS, describe_state
 from datasteward.changes.risk import assess_risk
+from datasteward.changes.staging import drop_staged
 from datasteward.changes.stamps import stamp_database
 from datasteward.changes.store import ChangeRow, ChangeStore
 from datasteward.changes.threads import in_thread
