@@ -16,6 +16,7 @@ from datasteward_cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from datasteward.changes.model import Preview
+    from datasteward.changes.policy import PolicySettings
     from datasteward.changes.service import ChangeReport, ChangeService
     from datasteward.changes.store import ChangeRow
 
@@ -127,7 +128,10 @@ def approve_change(scope: Scope, change: str, comment: str, edit: "TextIO | None
 
     Exit code 0 when it is applied, 3 when the policy denies the edited one, 4 when it was not approved and still waits.
     """
-    _require_terminal()
+    _require_terminal(
+        "Approving needs a terminal, so that a person sees what is approved.",
+        hint="Run steward changes approve at a prompt, or decide in the app.",
+    )
     sql = edit.read() if edit is not None else None
 
     async def decide(service: "ChangeService") -> ExitCode:
@@ -173,13 +177,9 @@ def _tell_outcome(service: "ChangeService", report: "ChangeReport") -> ExitCode:
     return _OUTCOMES.get(report.status, ExitCode.WAITING_FOR_APPROVAL)
 
 
-def _require_terminal() -> None:
+def _require_terminal(reason: str, *, hint: str) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise ToolError(
-            "Approving needs a terminal, so that a person sees what is approved.",
-            code="forbidden",
-            hint="Run steward changes approve at a prompt, or decide in the app.",
-        )
+        raise ToolError(reason, code="forbidden", hint=hint)
 
 
 def drop_typed_ahead() -> None:
@@ -294,7 +294,10 @@ def approver() -> None:
 @click.pass_obj
 def init_approver(scope: Scope) -> None:
     """Make the key under a passphrase; from then on every approval asks for it."""
-    _require_terminal()
+    _require_terminal(
+        "Making the approver's key needs a terminal, so that a person chooses its passphrase.",
+        hint="Run steward approver init at a prompt.",
+    )
     from datasteward.changes.approver import refuse_second_key, refuse_short
 
     refuse_second_key(scope.workspace.state_folder)
@@ -351,11 +354,36 @@ def run_policy_tests(scope: Scope, file: Path) -> int:
 @policy.command("sign")
 @click.pass_obj
 def sign_policy(scope: Scope) -> None:
-    """Sign the policy as it is, so that its allow rules count although there is an approver's key."""
-    _require_terminal()
+    """Show the policy and sign it as it is, so that its allow rules count although there is an approver's key."""
+    from datasteward_cli.policy_lines import policy_lines
+
+    _require_terminal(
+        "Signing the policy needs a terminal, so that a person sees what is signed.",
+        hint="Run steward policy sign at a prompt.",
+    )
+
+    async def show(service: "ChangeService") -> "PolicySettings":
+        if not service.needs_signature():
+            raise ConfigError(
+                "There is no approver's key yet, so nothing needs a signature: allow rules count as they are.",
+                hint="steward approver init makes the key.",
+            )
+        click.echo("\n".join(policy_lines(service.policy)))
+        is_signed = service.may_allow(service.policy)
+        click.echo("It is signed already." if is_signed else "It is not signed as it is now.")
+        return service.policy
+
+    shown = with_service(scope, show)
+    drop_typed_ahead()
     passphrase = getpass.getpass("Approver's passphrase: ")
 
     async def sign(service: "ChangeService") -> str:
+        if service.policy != shown:
+            raise ToolError(
+                "The policy has changed since it was shown; it was not signed.",
+                code="conflict",
+                hint="Run steward policy sign again.",
+            )
         return service.sign_policy(passphrase)
 
     click.echo(f"signed policy {with_service(scope, sign)[:16]}")

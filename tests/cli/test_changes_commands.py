@@ -296,3 +296,61 @@ def test_a_short_passphrase_or_a_second_key_is_refused_before_the_next_question(
     second = open_terminal(workspace.root, "approver", "init")
     assert second.finish() == 2
     assert "exists already" in second.shown and "passphrase:" not in second.shown
+
+
+def test_signing_shows_the_rules_that_are_signed_and_whether_they_are_signed_already(
+    workspace: ChangesWorkspace,
+) -> None:
+    (workspace.root / "steward.toml").write_text(
+        f"{ALLOW_UPDATES}tables = ['sales.*', 'orders']\nmax_rows = 1500\nreversible = true\n"
+        '[[policy.rules]]\nname = "wide \\u001b[2J"\nverdict = "deny"\nmin_rows = 7\n'
+    )
+    workspace.service().make_approver(PASSPHRASE)
+    first = open_terminal(workspace.root, "policy", "sign")
+    shown = first.read_until("passphrase: ").replace("\r", "")
+    assert (
+        "  1. allow updates\n       kinds: update\n       tables: sales.*, orders\n       max_rows: 1,500\n"
+        "       reversible: yes\n  2. deny  wide \\u{1b}[2J\nWhat no rule settles is asked about.\n"
+        "It is not signed as it is now.\n"
+    ) in shown
+    assert "min_rows" not in shown
+    first.type(f"{PASSPHRASE}\n")
+    assert first.finish() == 0, first.shown
+    again = open_terminal(workspace.root, "policy", "sign")
+    assert "It is signed already." in again.read_until("passphrase: ")
+    again.type("\x03")
+    assert again.finish() == 130, again.shown
+
+
+def test_a_policy_that_changes_while_the_passphrase_is_typed_is_not_signed(workspace: ChangesWorkspace) -> None:
+    (workspace.root / "steward.toml").write_text(ALLOW_UPDATES)
+    workspace.service().make_approver(PASSPHRASE)
+    terminal = open_terminal(workspace.root, "policy", "sign")
+    terminal.read_until("passphrase: ")
+    (workspace.root / "steward.toml").write_text(ALLOW_UPDATES.replace("update'", "*'"))
+    terminal.type(f"{PASSPHRASE}\n")
+    assert terminal.finish() == 10, terminal.shown
+    assert "The policy has changed since it was shown; it was not signed." in terminal.shown
+
+
+def test_signing_without_a_key_asks_nothing_and_names_the_command_that_makes_one(workspace: ChangesWorkspace) -> None:
+    terminal = open_terminal(workspace.root, "policy", "sign")
+    assert terminal.finish() == 2, terminal.shown
+    assert "There is no approver's key yet" in terminal.shown and "steward approver init" in terminal.shown
+    assert "passphrase:" not in terminal.shown and "restore" not in terminal.shown
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("approver", "init"), "Making the approver's key needs a terminal"),
+        (("policy", "sign"), "Signing the policy needs a terminal"),
+        (("changes", "approve", "c1"), "Approving needs a terminal"),
+    ],
+)
+def test_what_needs_a_terminal_says_so_of_itself(
+    workspace: ChangesWorkspace, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
+) -> None:
+    assert steward(workspace, *words) == 3
+    told = capsys.readouterr().err
+    assert says in told and f"steward {' '.join(words[:2])}" in told

@@ -67,6 +67,11 @@ def unlock_key(folder: Path, passphrase: str) -> Ed25519PrivateKey:
     """The private key; raises `ToolError` for a wrong passphrase and `ConfigError` when there is no key."""
     try:
         pem = (folder / KEY_NAME).read_bytes()
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"There is no {KEY_NAME} here.",
+            hint="steward approver init makes the key; if one was made before, restore it: nothing can be approved without.",
+        ) from error
     except OSError as error:
         raise ConfigError(
             f"{KEY_NAME} cannot be read: {error.strerror}.", hint="Nothing can be approved without it; restore it."
