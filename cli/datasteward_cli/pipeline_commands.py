@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PLAN_BUDGET = 20_000
+NO_RUN = "No run has begun yet; steward changes list shows what waits for approval."
 MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
 
 _PIPELINE_YAML = """\
@@ -154,6 +155,9 @@ def run_command(
 @click.pass_obj
 def status_command(scope: Scope, run: str | None, asset: str | None, stop: bool, as_json: bool) -> int:
     """Show how RUN (such as c8; the newest unless told) stands."""
+    if asset is None and _has_no_run(scope, run) and not as_json:
+        click.echo(NO_RUN)
+        return ExitCode.DONE
     arguments: dict[str, Any] = {"action": "stop" if stop else "show"}
     arguments |= {k: v for k, v in (("run", run), ("asset", asset)) if v is not None}
     answer = call_tool(scope, "pipeline_status", arguments)
@@ -161,11 +165,25 @@ def status_command(scope: Scope, run: str | None, asset: str | None, stop: bool,
     return ExitCode.TOOL_FAILED if answer.structured["status"] in {"failed", "partly"} else ExitCode.DONE
 
 
+def _has_no_run(scope: Scope, run: str | None) -> bool:
+    """Whether no run has begun and none is asked for; raises `ToolError` (not_found) when `run` has not begun."""
+    from datasteward.pipelines.run_book import RunBook
+
+    book = RunBook(scope.workspace.state_folder)
+    if run is None:
+        return not book.runs(1)
+    book.need_run(run)
+    return False
+
+
 @pipeline.command("resume")
 @click.argument("run", required=False)
 @click.pass_obj
 def resume_command(scope: Scope, run: str | None) -> int:
     """Take up RUN (such as c8; the newest unless told) where it was interrupted; its approval still holds."""
+    if _has_no_run(scope, run):
+        click.echo(NO_RUN)
+        return ExitCode.DONE
     found = call_tool(scope, "pipeline_status", {"run": run} if run else {})
     run = str(found.structured["run"])
     if found.structured["total"]:

@@ -171,7 +171,10 @@ def test_a_person_proposes_a_change_and_is_told_the_commands_that_go_on(folder: 
 def test_the_state_of_runs_is_told_in_commands_not_in_tool_names(tmp_path: Path) -> None:
     folder = make_workspace(tmp_path / "shop")
     none = steward(folder, "--no-owner", "pipeline", "status")
-    assert "steward changes show tells whether one waits" in none.stdout, none.stdout + none.stderr
+    assert "steward changes list shows what waits" in none.stdout, none.stdout + none.stderr
+    gone = steward(folder, "--no-owner", "pipeline", "status", "c99")
+    assert gone.returncode == 10 and gone.stdout == ""
+    assert "There is no run c99; none has begun yet.\nsteward changes list" in gone.stderr
     assert steward(folder, "pipeline", "init", "daily").returncode == 0
     run = steward(folder, "--no-owner", "pipeline", "run", "daily")
     assert run.returncode == 4, run.stdout + run.stderr
@@ -191,6 +194,11 @@ def test_an_applied_run_names_the_command_that_tells_its_rows_instead_of_estimat
     shown = steward(folder, "changes", "show", "c1").stdout
     assert "tables of the run: staging.first\nsteward pipeline status c1 tells its rows" in shown
     assert "known when" not in shown and "about" not in shown
+    for command in ("status", "resume"):
+        gone = steward(folder, "pipeline", command, "c99")
+        assert gone.returncode == 10 and gone.stdout == ""
+        assert "There is no run c99.\nThe newest is c1." in gone.stderr
+    assert steward(folder, "pipeline", "status", "c99", "--json").returncode == 10
 
 
 def test_results_are_listed_to_the_last_also_when_they_take_more_than_one_page(folder: Path) -> None:

@@ -15,6 +15,8 @@ from datasteward.pipelines.plan_model import Plan
 from datasteward.pipelines.run_model import RunOutcome, StepOutcome
 
 KEPT_PLANS = 200
+NAMED_RUNS = 5
+NO_RUNS_HINT = "steward changes list shows what waits for approval."
 RunStatus = Literal["running", "done", "partly", "failed", "moved", "stopped"]
 
 
@@ -99,6 +101,16 @@ class RunBook:
         paths = sorted(self._runs.glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True)[:limit]
         undone = self.taken_back()
         return tuple(_with_undo(r, undone) for p in paths if (r := self._read(p.stem)) is not None)
+
+    def need_run(self, run: str) -> RunRecord:
+        """The run; raises `ToolError` (not_found) with the newest runs when it has not begun."""
+        if (record := self.read_run(run)) is not None:
+            return record
+        newest = [r.run for r in self.runs(NAMED_RUNS)]
+        if not newest:
+            raise ToolError(f"There is no run {run}; none has begun yet.", code="not_found", hint=NO_RUNS_HINT)
+        told = f"The newest is {newest[0]}" if len(newest) == 1 else f"The newest are {', '.join(newest)}"
+        raise ToolError(f"There is no run {run}.", code="not_found", hint=f"{told}. {NO_RUNS_HINT}")
 
     def ask_to_stop(self, run: str) -> None:
         """Leave word that the run shall stop; raises `ToolError` (not_found) when it is not running."""
