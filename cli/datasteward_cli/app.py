@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("datasteward_cli.data_commands:query", "Run SQL and print the rows."),
     "catalog": ("datasteward_cli.data_commands:catalog", "List tables, views, data files and results."),
-    "results": ("datasteward_cli.data_commands:results", "List, read, pin and prune stored results."),
+    "results": ("datasteward_cli.data_commands:results", "List, show, pin and prune stored results."),
     "profile": ("datasteward_cli.profile_commands:profile", "Tell what a file, table or result really is."),
     "lineage": ("datasteward_cli.lineage_commands:lineage", "Trace columns, weigh changes, read SQL files."),
     "changes": ("datasteward_cli.changes_commands:changes", "The inbox: list, show, approve, reject, undo."),
@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log": ("datasteward_cli.log_command:log", "Read, follow, filter and verify the journal."),
     "demo": ("datasteward_cli.agent_demo:demo", "Watch the agent work on example data, without a key."),
 }
+
+TAB_CELLS = 4
 
 
 class Scope:
@@ -155,4 +157,4 @@ def exit_code_of(error: ToolError) -> ExitCode:
 def _complain(error: DatastewardError) -> None:
     from datasteward.changes.quoting import make_safe
 
-    print(make_safe(f"steward: {error}"), file=sys.stderr)
+    print(make_safe(f"steward: {error}".expandtabs(TAB_CELLS)), file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import Any
 from datasteward.callers import Caller, Progress
 from datasteward.calling import ToolAnswer
 from datasteward.errors import ToolError
-from datasteward_cli.app import Scope
+from datasteward_cli.app import TAB_CELLS, Scope
 from datasteward_cli.composition import open_tools
 
 COMMANDS = {
@@ -65,7 +65,7 @@ def name_commands_in(error: ToolError) -> ToolError:
     """The same error for a person at the command line; the lines of what it quotes from data are marked."""
     from datasteward.changes.quoting import quote
 
-    first, *rest = name_commands(error.message).split("\n")
+    first, *rest = name_commands(error.message).expandtabs(TAB_CELLS).split("\n")
     return ToolError(
         "\n".join([first, *(quote("\n".join(rest)) if rest else [])]),
         code=error.code,

@@ -97,7 +97,10 @@ def propose_sql(scope: Scope, sql: str | None, sql_file: "TextIO | None", purpos
 @click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text")
 @click.pass_obj
 def show_change(scope: Scope, change: str, form: str) -> None:
-    """Show one change with its effect; json and markdown give the whole decision trace."""
+    """Show one change with its effect; json and markdown give the whole decision trace.
+
+    Its entries of the journal, one a line: steward log --change c8.
+    """
     from datasteward.changes.trace import trace_json, trace_markdown
 
     async def read(service: "ChangeService") -> str:

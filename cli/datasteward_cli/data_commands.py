@@ -126,7 +126,7 @@ def catalog(scope: Scope, words: tuple[str, ...], kind: str | None, detail: str,
 
 @click.group()
 def results() -> None:
-    """List, read, pin and prune stored results."""
+    """List, show, pin and prune stored results."""
 
 
 @results.command("list")

@@ -25,7 +25,10 @@ FOLLOW_SECONDS = 0.3
 @click.option("--client", help="Only clients whose name holds this.")
 @click.option("--outcome", help="Only this outcome, such as ok, forbidden, cancelled.")
 @click.option("--since", help="Only entries from this moment on (ISO 8601, UTC).")
-@click.option("--change", help="The whole story of one proposal, such as c8.")
+@click.option(
+    "--change",
+    help="The whole story of one proposal, such as c8; steward changes show c8 --format markdown makes a page of it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--verify", is_flag=True, help="Check the hash chain instead; exit code 1 when it is broken.")
 @click.pass_obj

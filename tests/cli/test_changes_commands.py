@@ -354,3 +354,55 @@ def test_what_needs_a_terminal_says_so_of_itself(
     assert steward(workspace, *words) == 3
     told = capsys.readouterr().err
     assert says in told and f"steward {' '.join(words[:2])}" in told
+
+
+def test_the_list_shows_a_change_that_was_taken_back_as_undone(
+    workspace: ChangesWorkspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = workspace.service()
+
+    async def apply_and_undo() -> None:
+        for change in ("c1", "c2"):
+            if change == "c2":
+                await service.propose_undo("c1", requested_by="cli:ada")
+            digest = service.store.get(int(change[1:])).summary.digest
+            await service.approve(change, digest=digest, by="ada", channel="terminal")
+
+    asyncio.run(apply_and_undo())
+    assert steward(workspace, "changes", "list", "--all") == 0
+    later, earlier = capsys.readouterr().out.splitlines()
+    assert later.startswith("c2     applied   cli:ada ")
+    assert earlier.startswith("c1     undone    mcp:agent ") and earlier.endswith(" (taken back by c2)")
+    assert steward(workspace, "changes", "list", "--all", "--json") == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(f["change"], f["undone_by"]) for f in found] == [("c2", None), ("c1", 2)]
+
+
+def test_the_journal_of_a_change_and_its_page_name_each_other(
+    workspace: ChangesWorkspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert steward(workspace, "log", "--help") == 0
+    assert "steward changes show c8 --format markdown" in " ".join(capsys.readouterr().out.split())
+    assert steward(workspace, "changes", "show", "--help") == 0
+    assert "steward log --change c8" in " ".join(capsys.readouterr().out.split())
+
+
+def test_tabs_in_an_error_of_the_engine_are_shown_as_spaces(
+    workspace: ChangesWorkspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = "abs(DATE '2026-01-01')"
+    for words in (("query", f"SELECT {wrong}"), ("changes", "propose", f"UPDATE orders SET amount = {wrong}")):
+        assert run_app(["--no-owner", "-w", str(workspace.root), *words]) == 10
+        told = capsys.readouterr().err
+        assert "\n    abs(" in told and "u{9}" not in told, told
+    with pytest.raises(ToolError) as raised:
+        with_service(
+            Scope(workspace.root, no_owner=True),
+            lambda s: s.edit("c1", f"UPDATE orders SET amount = {wrong}", requested_by="cli:me"),
+        )
+    assert "|     abs(" in raised.value.message and "u{9}" not in raised.value.message
+
+
+def test_the_help_names_subcommands_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app(["--help"]) == 0
+    assert "List, show, pin and prune stored results." in capsys.readouterr().out

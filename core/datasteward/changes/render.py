@@ -18,6 +18,8 @@ from datasteward.changes.stored import ChangeRow, ChangeSummary
 
 CELL_CHARACTERS = 28
 SHOWN_COLUMNS = 8
+TAB_CELLS = 4
+"""Messages of DuckDB are laid out with tabs."""
 MEASURED_COLUMNS = 12
 """As many columns of a sample row are measured; where there are that many, there may be more."""
 STATES: dict[ChangeStatus, str] = {
@@ -202,7 +204,7 @@ def render_change(row: ChangeRow, *, root: Path | None = None, policy_note: str 
         lines += ["they say (not verified):", *quote(proposal.purpose)]
     comment = row.approval.comment if row.approval is not None else ""
     if summary.message and summary.message != comment:
-        lines += ["what came of it:", *quote(summary.message)]
+        lines += ["what came of it:", *quote(summary.message.expandtabs(TAB_CELLS))]
     if row.approval is not None:
         verb = {"approve": "approved", "reject": "rejected"}[row.approval.verdict]
         lines.append(f"{verb} by {make_line(row.approval.by)} ({row.approval.channel}){':' if comment else ''}")
@@ -250,12 +252,16 @@ def _difference_lines(earlier: Preview, now: Preview) -> list[str]:
 
 
 def render_list(summaries: Sequence[ChangeSummary]) -> str:
-    """One line a change."""
+    """One line a change; one that was taken back is `undone`, whatever it was before."""
     if not summaries:
         return "no changes"
-    return "\n".join(
-        f"{s.handle:<6} {s.status:<9} {make_line(s.requested_by)[:24]:<24} {make_line(s.title)}" for s in summaries
-    )
+    return "\n".join(map(_list_line, summaries))
+
+
+def _list_line(summary: ChangeSummary) -> str:
+    status = summary.status if summary.undone_by is None else "undone"
+    line = f"{summary.handle:<6} {status:<9} {make_line(summary.requested_by)[:24]:<24} {make_line(summary.title)}"
+    return line if summary.undone_by is None else f"{line} (taken back by c{summary.undone_by})"
 
 
 def render_report(
@@ -264,9 +270,10 @@ def render_report(
     """What whoever proposed it is told: the state first, always in words; comments and errors are quoted."""
     lines = [f"{report.change}: {STATES[report.status]}"]
     if report.message and report.message != report.comment:
-        is_short = "\n" not in report.message
-        lines[0] += f" ({make_line(report.message)})" if is_short else ""
-        lines += [] if is_short else quote(report.message)
+        message = report.message.expandtabs(TAB_CELLS)
+        is_short = "\n" not in message
+        lines[0] += f" ({make_line(message)})" if is_short else ""
+        lines += [] if is_short else quote(message)
     if report.comment:
         lines += ["comment:", *quote(report.comment)]
     if report.successor is not None:
