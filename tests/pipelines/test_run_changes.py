@@ -11,10 +11,11 @@ import pytest
 from datasteward.changes.host import SubprocessWriter
 from datasteward.changes.policy import PolicyRule, PolicySettings
 from datasteward.changes.ports import Inspected
-from datasteward.changes.render import render_report
+from datasteward.changes.render import render_preview, render_report
 from datasteward.changes.service import ChangeService
 from datasteward.errors import ToolError
 from datasteward.journal import Journal
+from datasteward.pipelines.carrying_out import describe_plan
 from datasteward.pipelines.change_ports import PipelineInspector, PipelineWriter
 from datasteward.pipelines.run_book import RunBook
 from datasteward.pipelines.statement import RunStatement, find_folder
@@ -89,6 +90,15 @@ def test_a_run_waits_for_approval_and_is_then_applied_once(shop: Place) -> None:
     record = shop.book.read_run("c1")
     assert record is not None and record.status == "done" and len(record.steps) == 3
     assert actions(shop.plan()) == {}
+
+
+def test_the_texts_of_a_run_say_each_thing_once_and_count_in_words(shop: Place) -> None:
+    plan = shop.plan()
+    step = plan.running[0].model_copy(update={"rows_before": 1, "rows_estimate": 1, "input_bytes": 1})
+    told = plan.model_copy(update={"notes": ("data/orders.csv: a doubt",), "steps": (step,)})
+    assert "note: data/orders.csv: a doubt" in told.to_text().splitlines()
+    assert "  1 row now; about 1 row to write; 1 byte of files" in told.to_text()
+    assert "note: data/orders.csv: a doubt" in render_preview(describe_plan(told).preview).splitlines()
 
 
 def test_a_run_is_taken_back_with_its_tables_quarantine_and_state(shop: Place) -> None:
@@ -192,7 +202,9 @@ def test_a_policy_may_allow_runs_and_a_run_that_publishes_nothing_fails(shop: Pl
     async def work() -> None:
         service = shop.service(policy)
         shop.write({"staging/stg_orders.sql": CHECKED.format(limit="0")})
-        with pytest.raises(ToolError, match=r"Nothing was published. staging.stg_orders: .*over 0 rows"):
+        with pytest.raises(
+            ToolError, match=r"Nothing was published. staging.stg_orders was not published: .*over 0 rows"
+        ):
             await service.propose(shop.statement(), requested_by="test:me")
         assert (await service.status("c1")).status == "failed"
         shop.write({"staging/stg_orders.sql": CHECKED.format(limit="1")})

@@ -17,10 +17,10 @@ from datasteward.errors import ToolError
 from datasteward.pipelines.connected import find_attachments
 from datasteward.pipelines.loading import read_folder
 from datasteward.pipelines.opening import open_to_plan
-from datasteward.pipelines.plan_model import Plan, PlanStep
+from datasteward.pipelines.plan_model import NOTE, Plan, PlanStep
 from datasteward.pipelines.preparing import prepare
 from datasteward.pipelines.run_book import RunBook, RunReporter
-from datasteward.pipelines.run_model import RunJob, RunOutcome
+from datasteward.pipelines.run_model import RunJob, RunOutcome, StepOutcome
 from datasteward.pipelines.running import run_pipeline
 from datasteward.pipelines.statement import PYTHON_KIND, SPARK_KIND, RunStatement, read_statement
 
@@ -70,7 +70,7 @@ def describe_plan(plan: Plan) -> Measurement:
             if s.action == "view"
         ),
         downstream=plan.downstream,
-        notes=tuple(lines),
+        notes=tuple(line.removeprefix(NOTE) for line in lines),
         is_reversible=True,
     )
     return Measurement(
@@ -127,8 +127,13 @@ def apply_run(job: ApplyJob, settings: WorkerSettings) -> Applied | Moved | Fail
         return Moved(reason=outcome.moved, now=describe_plan(outcome.plan))
     if outcome.status == "failed":
         first = next(s for s in outcome.steps if s.status == "failed")
-        return Failed(code=first.code or "runtime", message=f"Nothing was published. {first.name}: {first.message}")
+        return Failed(code=first.code or "runtime", message=f"Nothing was published. {_failure(first)}")
     return applied_of(job, outcome)
+
+
+def _failure(step: StepOutcome) -> str:
+    """`marts.daily: …`; a message that begins with the asset's name keeps it once."""
+    return step.message if step.message.startswith(f"{step.name} ") else f"{step.name}: {step.message}"
 
 
 def applied_of(job: ApplyJob, outcome: RunOutcome) -> Applied:

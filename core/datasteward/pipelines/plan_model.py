@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from datasteward.changes.counts import count_of
 from datasteward.pipelines.options import Materialization, Options, Publish
 
 Action = Literal["build", "fill", "merge", "append", "view", "none"]
 CHARACTERS = 4000
+NOTE = "note: "
 
 
 class PlanRequest(Options):
@@ -119,7 +121,7 @@ class Plan(Options):
         head = f"plan {self.hash[:12]} of {self.pipeline}: {len(running)} to run, {idle} up to date"
         if self.publish == "all":
             head += "; published together, all or nothing"
-        lines = [head] + [f"note: {n}" for n in self.notes]
+        lines = [head] + [f"{NOTE}{n}" for n in self.notes]
         if self.downstream:
             lines.append(f"read by, outside the pipeline: {', '.join(self.downstream)}")
         spent = sum(len(line) + 1 for line in lines)
@@ -127,9 +129,8 @@ class Plan(Options):
             block = _step_lines(step)
             size = sum(len(line) + 1 for line in block)
             if spent + size > budget and position:
-                lines.append(
-                    f"… {len(running) - position} more steps: {', '.join(s.name for s in running[position:])[:200]}"
-                )
+                more = count_of(len(running) - position, "more step")
+                lines.append(f"… {more}: {', '.join(s.name for s in running[position:])[:200]}")
                 break
             lines += block
             spent += size
@@ -141,17 +142,17 @@ def _step_lines(step: PlanStep) -> list[str]:
     lines = [f"{step.action} {step.name} ({step.materialize}{place}): {'; '.join(step.reasons)}"]
     facts = []
     if step.rows_before is not None:
-        facts.append(f"{step.rows_before:,} rows now")
+        facts.append(f"{count_of(step.rows_before, 'row')} now")
     if step.rows_estimate is not None:
-        facts.append(f"about {step.rows_estimate:,} rows to write")
+        facts.append(f"about {count_of(step.rows_estimate, 'row')} to write")
     if step.input_bytes:
-        facts.append(f"{step.input_bytes:,} bytes of files")
+        facts.append(f"{count_of(step.input_bytes, 'byte')} of files")
     if step.windows:
         spans = ", ".join(f"{_short(w.start)}..{_short(w.end)}" for w in step.windows[:5])
         more = f" and {len(step.windows) - 5} more" if len(step.windows) > 5 else ""
         facts.append(f"windows {spans}{more}{' (only those that differ)' if step.compares_windows else ''}")
     if step.new_files:
-        facts.append(f"{len(step.new_files)} new files")
+        facts.append(count_of(len(step.new_files), "new file"))
     changed = [
         f"{'+' if c.change == 'new' else '-' if c.change == 'removed' else '~'}{c.name}"
         for c in step.columns
