@@ -6,6 +6,7 @@ import pytest
 from tests.support.changes_workspace import ChangesWorkspace
 
 from datasteward.changes.policy import PolicyRule, PolicySettings
+from datasteward.changes.render import render_preview
 from datasteward.changes.rules import add_rule, rule_for
 from datasteward.errors import ConfigError, ToolError
 from datasteward.settings import load_settings
@@ -130,5 +131,6 @@ async def test_no_rule_is_suggested_where_none_would_help(
 async def test_the_preview_tells_how_much_care_it_needs(
     workspace: ChangesWorkspace, sql: str, level: str, reason: str | None
 ) -> None:
-    risk = (await workspace.service().propose(sql, requested_by="t")).preview.risk
-    assert (risk.level, risk.reasons) == (level, (reason,) if reason else ())
+    preview = (await workspace.service().propose(sql, requested_by="t")).preview
+    assert (preview.risk.level, preview.risk.reasons) == (level, (reason,) if reason else ())
+    assert (f"risk {level}: {reason}" if reason else f"risk {level}") in render_preview(preview).splitlines()

@@ -80,8 +80,8 @@ def render_preview(
     lines += [f"note: {make_line(n)}" for n in preview.notes]
     if not lines:
         lines.append("no effect: nothing would change")
-    if preview.risk.reasons:
-        lines.append(f"risk {preview.risk.level}: {make_line('; '.join(preview.risk.reasons))}")
+    reasons = make_line("; ".join(preview.risk.reasons))
+    lines.append(f"risk {preview.risk.level}{f': {reasons}' if reasons else ''}")
     if with_return:
         because = make_line(preview.irreversible_because or "")
         lines.append("can be taken back" if preview.is_reversible else f"CANNOT be taken back: {because}")
