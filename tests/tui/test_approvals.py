@@ -1,6 +1,5 @@
 """The inbox: what waits is shown with its rows, and only a deliberate key in the panel decides."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ async def test_a_key_right_after_entering_decides_nothing(place: ChangesWorkspac
     async with app.run_test(size=(120, 40)) as pilot:
         await propose(service)
         await until_shown(pilot, "orders: 14 of 1,000 rows change")
-        app.dock.panel._clock = lambda: 0.0
+        app.dock.panel.guard.clock = lambda: 0.0
         await pilot.press("f2", "a")
         await until_shown(pilot, "too soon: have a look first")
         assert (await service.status("c1")).status == "waiting"
@@ -63,7 +62,7 @@ async def test_approving_applies_and_undo_brings_it_back(place: ChangesWorkspace
         await until_shown(pilot, "c2 would take back c1")
         await until(pilot, lambda: app.dock.panel.row is not None and app.dock.panel.row.summary.handle == "c2")
         assert app.dock.panel.has_focus
-        app.dock.panel._clock = lambda: time.monotonic() + 40
+        app.dock.panel.guard.lift()
         await pilot.press("a")
         await until_shown(pilot, "proven to be as they were before")
     assert place.fingerprint() == before

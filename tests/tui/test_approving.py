@@ -4,6 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from textual import events
+from textual.pilot import Pilot
 from textual.widgets import Input
 
 from datasteward.changes.jobs import CheckQuery
@@ -66,7 +68,9 @@ async def test_a_comment_comes_before_the_rows_and_the_passphrase_after_them(pla
     async with app.run_test(size=(120, 40)) as pilot:
         await propose(service, "DROP TABLE orders")
         await enter_inbox(pilot, app)
-        await pilot.press("c", *"as agreed", "enter")
+        await pilot.press("c", *"as agreed")
+        app.dock.panel.guard.lift()
+        await pilot.press("enter")
         await until_shown(pilot, ASKED)
         await pilot.press(*"1,000", "enter")
         await until_shown(pilot, "The approver's passphrase.")
@@ -181,7 +185,7 @@ async def test_an_approved_change_whose_attempt_broke_off_is_applied_from_the_hi
         await until_shown(pilot, "a apply c1")
         await until_shown(pilot, "approved, not applied yet")
         assert isinstance(app.screen, HistoryScreen)
-        app.screen._clock = lambda: float("inf")
+        app.screen.guard.lift()
         await pilot.press("a")
         await until_shown(pilot, "c1 applied in")
 
@@ -249,6 +253,106 @@ async def _approve(service: ChangeService, change: str) -> None:
     report = await service.status(change)
     done = await service.approve(change, digest=report.digest, by="ada", channel="app")
     assert done.status == "applied", done.message
+
+
+class HandClock:
+    """Stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+async def _type_fast(pilot: Pilot[None], clock: HandClock, words: str) -> None:
+    for letter in words:
+        await pilot.press("space" if letter == " " else letter)
+        clock.now += 0.15
+
+
+async def _enter_by_hand(pilot: Pilot[None], app: StewardApp, service: ChangeService) -> HandClock:
+    """F2 with one low-risk change waiting that is seen to its end; the panel's clock is moved by hand."""
+    panel, clock = app.dock.panel, HandClock()
+    await propose(service)
+    await until(pilot, lambda: panel.row is not None and panel.view.line_count > 0)
+    panel.guard.clock = clock
+    await pilot.press("f2")
+    await until(pilot, lambda: panel.has_focus and panel.view.is_seen_to_end)
+    panel.guard.restart()
+    return clock
+
+
+async def test_a_reason_that_is_typed_at_once_rejects_and_approves_nothing(place: ChangesWorkspace) -> None:
+    app, service = make_desk_app(place)
+    async with app.run_test(size=(120, 50)) as pilot:
+        clock = await _enter_by_hand(pilot, app, service)
+        clock.now += 0.3
+        await _type_fast(pilot, clock, "ralready done")
+        await pilot.press("enter")
+        await until_shown(pilot, "c1 rejected. “already done”")
+    assert (await service.status("c1")).status == "rejected"
+
+
+async def test_after_a_key_that_was_too_soon_all_are_dead_until_a_pause(place: ChangesWorkspace) -> None:
+    app, service = make_desk_app(place)
+    async with app.run_test(size=(120, 50)) as pilot:
+        clock = await _enter_by_hand(pilot, app, service)
+        clock.now += 0.3
+        await pilot.press("a")
+        await until_shown(pilot, "too soon: have a look first")
+        clock.now += 0.15
+        await _type_fast(pilot, clock, "lready done x axe car")
+        await until_shown(pilot, "keys came too fast, so nothing is decided")
+        panel = app.dock.panel
+        assert panel.has_focus and not panel.is_asking and len(app.screen_stack) == 1
+        assert (await service.status("c1")).status == "waiting"
+        clock.now += 0.6
+        await pilot.press("a")
+        await until_shown(pilot, "c1 applied in")
+
+
+@pytest.mark.parametrize("words", ["already done", "no, a car", "an axe"])
+async def test_words_typed_into_the_panel_approve_nothing_however_late_they_begin(
+    place: ChangesWorkspace, words: str
+) -> None:
+    app, service = make_desk_app(place)
+    async with app.run_test(size=(120, 50)) as pilot:
+        clock = await _enter_by_hand(pilot, app, service)
+        app.dock.panel.hold_seconds = 60
+        clock.now += 10
+        await _type_fast(pilot, clock, words.replace(",", ""))
+        await until_shown(pilot, "keys came too fast, so nothing is decided")
+        assert app.dock.panel._held is None
+        assert (await service.status("c1")).status == "waiting"
+
+
+async def test_a_line_for_a_comment_approves_only_after_a_pause(place: ChangesWorkspace) -> None:
+    app, service = make_desk_app(place)
+    async with app.run_test(size=(120, 50)) as pilot:
+        clock = await _enter_by_hand(pilot, app, service)
+        clock.now += 10
+        await _type_fast(pilot, clock, "create")
+        await pilot.press("enter")
+        await until_shown(pilot, "too fast to approve")
+        assert (await service.status("c1")).status == "waiting"
+        clock.now += 0.6
+        await pilot.press("enter")
+        await until_shown(pilot, "c1 applied in")
+        approval = (await service.show("c1")).approval
+        assert approval is not None and approval.comment == "reate"
+
+
+async def test_keys_that_come_at_once_go_into_the_line_that_the_first_opens(place: ChangesWorkspace) -> None:
+    app, service = make_desk_app(place)
+    async with app.run_test(size=(120, 50)) as pilot:
+        clock = await _enter_by_hand(pilot, app, service)
+        clock.now += 10
+        for letter in "raa":
+            app.post_message(events.Key(letter, letter))
+        await until(pilot, lambda: app.dock.panel.query_one(Input).value == "aa")
+        assert (await service.status("c1")).status == "waiting"
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

@@ -1,7 +1,6 @@
 """Talking to a model: what it says, calls, plans and asks, and how a person stops and steers it."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -124,12 +123,12 @@ async def test_a_plan_is_edited_and_the_agent_reads_the_comments(folder: Path) -
         await _open_plan(pilot, app)
         screen = app.screen
         assert isinstance(screen, PlanScreen)
-        screen._clock = lambda: screen._since
+        screen.guard.restart()
         await pilot.press("a")
         assert isinstance(app.screen, PlanScreen)
         await pilot.press("down", "down", "x", "up", "c", *"only paid ones", "enter")
         await until_shown(pilot, "“only paid ones”")
-        screen._clock = lambda: time.monotonic() + 10
+        screen.guard.lift()
         await pilot.press("a")
         await until_shown(pilot, "I do it your way.")
         await until_shown(pilot, "p1 approved.")

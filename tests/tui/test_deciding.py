@@ -1,6 +1,5 @@
 """The other ways to decide: by a rule, after an edit, with a passphrase, by stopping; and the history of it all."""
 
-import time
 import tomllib
 from functools import partial
 from pathlib import Path
@@ -76,11 +75,11 @@ async def test_a_rule_is_shown_before_it_is_written_and_then_decides_the_next_ch
         assert "From now on, without asking" in frame(app)
         screen = app.screen
         assert isinstance(screen, RuleScreen)
-        screen._clock = lambda: screen._since
+        screen.guard.restart()
         await pilot.press("a")
         await until_shown(pilot, "too soon")
         assert not (place.root / "steward.toml").exists()
-        screen._clock = lambda: time.monotonic() + 10
+        screen.guard.lift()
         await pilot.press("a")
         await until_shown(pilot, "c1 applied in")
         rule = tomllib.loads((place.root / "steward.toml").read_text())["policy"]["rules"][0]
@@ -122,14 +121,14 @@ async def test_a_bad_rule_is_told_with_what_is_wrong_until_it_is_mended(
         good = '[[policy.rules]]\nname = "a"\n'
         bad = f"{good}{line}" if line.startswith("verdict") else f'{good}verdict = "allow"\n{line}'
         for text, shown in ((bad, reason), (f'{good}verdict = "allow"', "From now on, without asking")):
-            screen._clock = lambda: time.monotonic() + 10
+            screen.guard.lift()
             await pilot.press("e")
             await until(pilot, partial(_is_on, app, SqlEditScreen))
             app.screen.query_one(TextArea).text = text
             await pilot.press("ctrl+s")
             await until_shown(pilot, shown)
             if text == bad:
-                screen._clock = lambda: time.monotonic() + 20
+                screen.guard.lift()
                 await pilot.press("a")
                 await until_shown(pilot, "mend the rule first: e edits it")
         assert "e edits it" not in frame(app)
@@ -220,7 +219,7 @@ async def test_a_rule_under_an_approvers_key_is_signed_with_its_passphrase(place
         await open_rule(pilot, app, service)
         screen = app.screen
         assert isinstance(screen, RuleScreen)
-        screen._clock = lambda: time.monotonic() + 10
+        screen.guard.lift()
         await pilot.press("a", *PASSPHRASE, "enter")
         await until_shown(pilot, "c1 applied in")
         assert (
@@ -375,7 +374,7 @@ async def test_the_mouse_turns_to_others_and_decides_no_sooner_than_the_keys(pla
         await propose(service, by="one")
         await propose(service, by="two")
         await until_shown(pilot, "c1 one")
-        app.dock.panel._clock = lambda: 0.0
+        app.dock.panel.guard.clock = lambda: 0.0
         await pilot.press("f2")
         await until_shown(pilot, "a approve")
         line = next(text for text in frame(app).splitlines() if "c1 one" in text)

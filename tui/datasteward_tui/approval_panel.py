@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -10,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import Input
 
 from datasteward_tui.change_lines import RISK_SIGNS, ChangeCase, draw_change, empty_lines, is_shown_whole
@@ -26,6 +28,7 @@ from datasteward_tui.decisions import (
     Decision,
     Verb,
 )
+from datasteward_tui.key_guard import TOO_FAST, TOO_SOON, KeyGuard
 from datasteward_tui.key_line import KeyLine
 from datasteward_tui.lines_view import LinesView
 from datasteward_tui.queue_line import QueueLine
@@ -35,8 +38,8 @@ if TYPE_CHECKING:
     from datasteward.changes.confirming import TypedAnswer
     from datasteward.changes.store import ChangeRow, ChangeSummary
 
-GUARD_SECONDS = 0.6
-"""Decision keys do nothing for so long after the change appeared, the panel got the keys, or something was typed."""
+HOLD_SECONDS = 0.35
+"""For so long `a` waits for another key: one that follows shows that words are typed, and nothing is approved."""
 SHARE_ASIDE, SHARE_IN_HAND = 0.46, 0.66
 """Of the terminal's height, what the panel takes at most: while the prompt has the keys, and while it has them."""
 
@@ -74,6 +77,10 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         Binding("pagedown,space", "scroll_pages(1)", show=False),
         Binding("escape", "leave", "back"),
     ]
+    _LETTERS: ClassVar[dict[str, str]] = {
+        b.key: b.action for b in BINDINGS if isinstance(b, Binding) and len(b.key) == 1
+    }
+    _NEVER_DEAD = frozenset({"up", "down", "pageup", "pagedown", "escape"})
 
     class Decided(Message):
         """The person decided."""
@@ -104,13 +111,14 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
 
     def __init__(self, *, id: str | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(id=id)
-        self._clock = clock
+        self.guard = KeyGuard(clock)
+        self.hold_seconds = HOLD_SECONDS
+        self._held: Timer | None = None
         self._changes: Sequence[ChangeSummary] = ()
         self._risks: Mapping[str, str] = {}
         self._current: str | None = None
         self._case: ChangeCase | None = None
         self._shown_key: tuple[str, str, str] | None = None
-        self._quiet_since = 0.0
         self._asking: Asking | None = None
         self._told = ""
         self._is_chosen = False
@@ -121,7 +129,7 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         """What else waits, the preview, a line for words, the keys."""
         yield QueueLine()
         yield LinesView(lambda width, palette: empty_lines("Nothing waits.", width, palette), id="change-lines")
-        yield Input(id="change-comment", compact=True)
+        yield Input(id="change-comment", compact=True, select_on_focus=False)
         yield KeyLine(owner=self, id="change-keys")
 
     @property
@@ -151,7 +159,7 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
 
     def note_typing(self) -> None:
         """Something was typed elsewhere: decision keys are off for a moment."""
-        self._quiet_since = self._clock()
+        self.guard.restart()
 
     def turn_to(self, change: str) -> None:
         """Show this change as soon as it is in the list."""
@@ -185,8 +193,9 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         if summary.handle != self._current:
             return
         self._case = case
+        self._drop_held()
         self._shown_key = (summary.handle, summary.digest, summary.status)
-        self._quiet_since = self._clock()
+        self.guard.restart()
         self._stop_asking()
         if self._told == _reading(summary.handle):
             self._told = ""
@@ -239,7 +248,7 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
 
     def on_focus(self) -> None:
         """The keys are here now; not at once for decisions."""
-        self._quiet_since = self._clock()
+        self.guard.restart()
         if self._asking is None:
             self._told = ""
         self._show_titles()
@@ -247,6 +256,7 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
 
     def on_blur(self) -> None:
         """The keys are elsewhere."""
+        self._drop_held()
         self._show_titles()
         self.call_after_refresh(self.fit)
 
@@ -259,8 +269,6 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
             return _reading(self._current)
         if not self.has_keys:
             return "press F2 first"
-        if self._clock() - self._quiet_since < GUARD_SECONDS:
-            return "too soon: have a look first"
         if summary.status == "approved":
             return None if verb == "approve" else f"{summary.handle} is approved already: a applies it"
         if verb in {"approve", "rule"} and not is_shown_whole(row.proposal):
@@ -270,12 +278,65 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
         return None
 
     def action_decide(self, verb: Verb) -> None:
-        """Decide on what is shown, unless it is too soon."""
+        """Decide on what is shown, unless it is too soon; what only opens an editor is never too soon."""
+        if self.is_asking:
+            return
         refusal = self._refusal(verb)
+        if refusal is None and verb != "edit" and self.guard.is_on:
+            self.guard.refuse()
+            refusal = TOO_SOON
         if refusal is not None:
             self.tell(refusal)
+        elif verb == "approve" and not self._asks_before_approving():
+            self._hold()
+        else:
+            self._send(Asking(verb=verb))
+
+    def _asks_before_approving(self) -> bool:
+        summary = self._summary()
+        is_approved = summary is not None and summary.status == "approved"
+        return not is_approved and (self.needs_passphrase or self._answer_to_type() is not None)
+
+    def _hold(self) -> None:
+        """Approve what is shown when no other key follows at once."""
+        self._drop_held()
+        self._held = self.set_timer(self.hold_seconds, partial(self._release, self._shown_key))
+        self.tell(DOING["approve"])
+
+    def _release(self, shown: tuple[str, str, str] | None) -> None:
+        self._held = None
+        refusal = self._refusal("approve")
+        if refusal is not None or self.is_asking or shown != self._shown_key:
+            self.tell(refusal or "")
             return
-        self._send(Asking(verb=verb))
+        self._send(Asking(verb="approve"))
+
+    def _drop_held(self) -> bool:
+        """Approve nothing; whether something would have been."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.stop()
+            self.tell("")
+        return held is not None
+
+    async def on_key(self, event: events.Key) -> None:
+        """Letters act here and in their order, so that none of a burst acts on what one before it has opened."""
+        if self.is_asking:
+            if event.is_printable and event.character is not None:
+                event.stop()
+                self.query_one("#change-comment", Input).insert_text_at_cursor(event.character)
+            return
+        action = self._LETTERS.get(event.key)
+        was_shut, was_held = self.guard.is_shut, self._drop_held()
+        self.guard.note_key(is_stray=event.is_printable and action is None and event.key != "space")
+        if was_shut or was_held:
+            self.guard.refuse()
+            if event.key not in self._NEVER_DEAD and (event.is_printable or event.key in {"left", "right"}):
+                event.stop()
+                self.tell(TOO_FAST)
+        elif action is not None:
+            event.stop()
+            await self.run_action(action)
 
     def _send(self, asked: Asking, passphrase: str | None = None) -> None:
         summary = self._summary()
@@ -288,7 +349,7 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
             self._ask(replace(asked, wants="passphrase"))
             return
         self.tell(DOING.get(verb, ""))
-        self._quiet_since = self._clock()
+        self.guard.restart()
         self._is_chosen = False
         self.post_message(
             self.Decided(
@@ -304,6 +365,8 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
 
     def action_ask(self, verb: Verb) -> None:
         """Ask for a reason or a comment before deciding."""
+        if self.is_asking:
+            return
         summary = self._summary()
         is_approved = summary is not None and summary.status == "approved"
         refusal = self._refusal("reject" if is_approved else verb)
@@ -314,6 +377,8 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
 
     def _ask(self, asked: Asking) -> None:
         self._asking = asked
+        self._drop_held()
+        self.guard.restart()
         self.add_class("-asking")
         self.can_focus_children = True
         line = self.query_one("#change-comment", Input)
@@ -338,13 +403,21 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
             case _:
                 return PLACEHOLDERS[asked.verb]
 
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Typing goes on: an approval that Enter would give waits for a pause."""
+        event.stop()
+        self.guard.note_key()
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """The words are given: decide."""
         event.stop()
         asked, words = self._asking, event.value if event.input.password else event.value.strip()
         if asked is None or (asked.wants == "rows" and not self._is_right_answer(words)):
             return
-        self._quiet_since = min(self._quiet_since, self._clock() - GUARD_SECONDS)
+        if asked.verb == "approve" and asked.wants == "comment" and self.guard.is_on:
+            self.guard.restart()
+            self.tell("too fast to approve: stop for a moment, then Enter does · Esc does not")
+            return
         refusal = self._refusal(asked.verb)
         self._stop_asking()
         self.focus()

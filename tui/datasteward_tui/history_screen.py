@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rich.style import Style
 from rich.text import Text
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widget import Widget
 from textual.widgets import Input
 
 from datasteward.errors import DatastewardError
-from datasteward_tui.approval_panel import GUARD_SECONDS
 from datasteward_tui.boxed_screen import BoxedScreen
 from datasteward_tui.change_lines import ChangeCase, draw_change, empty_lines
 from datasteward_tui.change_words import describe_age
+from datasteward_tui.key_guard import TOO_SOON, KeyGuard
 from datasteward_tui.lines_view import LinesView
 from datasteward_tui.marked_list import MarkedList
 from datasteward_tui.palette import Palette
@@ -83,8 +84,7 @@ class HistoryScreen(BoxedScreen[HistoryWish | None]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self._clock = clock
-        self._marked_since = clock()
+        self.guard = KeyGuard(clock)
         self._changes, self._read, self._first = changes, read, at
         self._list: MarkedList[ChangeSummary] = MarkedList(_draw_row, empty="Nothing was ever proposed here.")
 
@@ -100,6 +100,11 @@ class HistoryScreen(BoxedScreen[HistoryWish | None]):
         self.query_one("#search").display = False
         handles = [c.handle for c in self._changes]
         self._list.show(self._changes, handles.index(self._first) if self._first in handles else 0)
+
+    def on_key(self, event: events.Key) -> None:
+        """Keys that come fast keep the guard on, and so do letters that mean nothing here."""
+        is_letter = event.is_printable and event.key not in {"space", "slash"}
+        self.guard.note_key(is_stray=is_letter and event.key not in self._bindings.key_to_bindings)
 
     def hints(self) -> tuple[KeyHint, ...]:
         """Undo and apply only where they can be."""
@@ -119,7 +124,7 @@ class HistoryScreen(BoxedScreen[HistoryWish | None]):
 
     def on_marked_list_marked(self) -> None:
         """Read the marked change."""
-        self._marked_since = self._clock()
+        self.guard.restart()
         self.tell("")
         marked = self._list.marked
         if marked is None:
@@ -176,8 +181,9 @@ class HistoryScreen(BoxedScreen[HistoryWish | None]):
         marked = self._list.marked
         if marked is None or marked.status != "approved":
             self.tell("only what is approved and not applied yet can be applied")
-        elif self._clock() - self._marked_since < GUARD_SECONDS:
-            self.tell("too soon: have a look first")
+        elif self.guard.is_on:
+            self.guard.refuse()
+            self.tell(TOO_SOON)
         else:
             self.dismiss(HistoryWish(verb="apply", change=marked.handle, digest=marked.digest))
 

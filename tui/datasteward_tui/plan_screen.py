@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from rich.text import Text
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
 from datasteward_agent.plans import Plan, PlanDecision, PlanStep
-from datasteward_tui.approval_panel import GUARD_SECONDS
 from datasteward_tui.boxed_screen import BoxedScreen
 from datasteward_tui.fact_lines import draw_fact
+from datasteward_tui.key_guard import TOO_SOON, KeyGuard
 from datasteward_tui.lines_view import LinesView
 from datasteward_tui.palette import Palette
 from datasteward_tui.plan_draft import Draft, DraftStep
@@ -72,9 +73,8 @@ class PlanScreen(BoxedScreen[PlanDecision]):
     def __init__(self, plan: Plan, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self.draft = Draft(plan)
-        self._clock = clock
+        self.guard = KeyGuard(clock)
         self._asking = ""
-        self._since = clock()
         self._tops: list[int] = []
 
     def content(self) -> Iterator[Widget]:
@@ -84,9 +84,14 @@ class PlanScreen(BoxedScreen[PlanDecision]):
 
     def on_mount(self) -> None:
         """Decisions count after a moment."""
-        self._since = self._clock()
+        self.guard.restart()
         self.entitle(f"Plan {self.draft.plan.plan_id} · nothing has been done yet")
         self.set_focus(None)
+
+    def on_key(self, event: events.Key) -> None:
+        """Keys that come fast keep the guard on, and so do letters that mean nothing here."""
+        is_letter = event.is_printable and event.key not in {"space", "slash"}
+        self.guard.note_key(is_stray=is_letter and event.key not in self._bindings.key_to_bindings)
 
     def _draw(self, width: int, palette: Palette) -> list[Strip]:
         draft = self.draft
@@ -184,8 +189,9 @@ class PlanScreen(BoxedScreen[PlanDecision]):
 
     def action_approve(self, asks_each: bool) -> None:
         """Approve what is left, with every change asked for or not, unless it is too soon or not all was in sight."""
-        if self._clock() - self._since < GUARD_SECONDS:
-            self.tell("too soon: have a look first")
+        if self.guard.is_on:
+            self.guard.refuse()
+            self.tell(TOO_SOON)
         elif not self.query_one(LinesView).is_seen_to_end:
             self.tell("look to the end first: ↓ or PgDn")
         else:

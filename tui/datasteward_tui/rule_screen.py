@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.text import Text
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
 from datasteward.errors import ConfigError
-from datasteward_tui.approval_panel import GUARD_SECONDS
 from datasteward_tui.boxed_screen import BoxedScreen
 from datasteward_tui.fact_lines import draw_fact
+from datasteward_tui.key_guard import TOO_SOON, KeyGuard
 from datasteward_tui.lines_view import LinesView
 from datasteward_tui.palette import Palette
 from datasteward_tui.rule_words import describe_rule, read_rule
@@ -54,8 +55,7 @@ class RuleScreen(BoxedScreen[RuleAnswer | None]):
         super().__init__()
         self._change, self._rule = change, rule
         self._needs_passphrase = needs_passphrase
-        self._clock = clock
-        self._since = clock()
+        self.guard = KeyGuard(clock)
 
     def content(self) -> Iterator[Widget]:
         """The rule, and a line for the passphrase."""
@@ -64,8 +64,13 @@ class RuleScreen(BoxedScreen[RuleAnswer | None]):
 
     def on_mount(self) -> None:
         """Decisions count after a moment."""
-        self._since = self._clock()
+        self.guard.restart()
         self.entitle(f"Approve {self._change} and all like it")
+
+    def on_key(self, event: events.Key) -> None:
+        """Keys that come fast keep the guard on, and so do letters that mean nothing here."""
+        is_letter = event.is_printable and event.key not in {"space", "slash"}
+        self.guard.note_key(is_stray=is_letter and event.key not in self._bindings.key_to_bindings)
 
     def hints(self) -> Sequence[KeyHint]:
         """What is no rule cannot be written."""
@@ -99,8 +104,9 @@ class RuleScreen(BoxedScreen[RuleAnswer | None]):
 
     def action_accept(self) -> None:
         """Take the rule, after the passphrase if there is a key."""
-        if self._clock() - self._since < GUARD_SECONDS:
-            self.tell("too soon: have a look first")
+        if self.guard.is_on:
+            self.guard.refuse()
+            self.tell(TOO_SOON)
         elif not self._is_rule():
             self.tell("mend the rule first: e edits it")
         elif self._needs_passphrase:
@@ -129,7 +135,7 @@ class RuleScreen(BoxedScreen[RuleAnswer | None]):
         def take(text: str | None) -> None:
             if text is not None:
                 self._rule = f"{text}\n"
-                self._since = self._clock()
+                self.guard.restart()
                 self.query_one(LinesView).set_source(self._draw)
                 self.tell("")
 
