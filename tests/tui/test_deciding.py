@@ -156,6 +156,22 @@ async def test_rules_that_do_not_count_until_the_policy_is_signed_are_told_so(pl
         assert words not in frame(app)
 
 
+async def test_a_change_that_waits_only_for_the_policys_signature_says_so(place: ChangesWorkspace) -> None:
+    app, service = make_desk_app(place)
+    (place.root / "steward.toml").write_text('[[policy.rules]]\nname = "mine"\nverdict = "allow"\n')
+    service.policy = read_policy(app.workspace)
+    service.make_approver(PASSPHRASE)
+    async with app.run_test(size=(140, 50)) as pilot:
+        await propose(service)
+        await until_shown(pilot, "allows it  by rule 'mine'")
+        await until_shown(pilot, "but the policy is not signed")
+        service.sign_policy(PASSPHRASE)
+        await type_line(pilot, "/changes c1")
+        await until(pilot, partial(_is_on, app, HistoryScreen))
+        assert (await app.dock.inbox.read("c1")).allow_counts
+        assert (await service.status("c1")).status == "waiting"
+
+
 async def test_escape_from_the_rule_writes_and_approves_nothing(place: ChangesWorkspace) -> None:
     app, service = make_desk_app(place)
     async with app.run_test(size=(80, 24)) as pilot:

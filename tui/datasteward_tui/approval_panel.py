@@ -1,5 +1,6 @@
 """The inbox above the prompt: what waits for a decision, shown with its rows; keys count only inside it, and not at once."""
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from textual.timer import Timer
 from textual.widgets import Input
 
 from datasteward_tui.change_lines import RISK_SIGNS, ChangeCase, draw_change, empty_lines, is_shown_whole
-from datasteward_tui.change_words import APPROVED_WORDS, describe_age, describe_rows
+from datasteward_tui.change_words import APPROVED_WORDS, describe_age, summarise_effect
 from datasteward_tui.decisions import (
     APPROVED_KEYS,
     CLOSING,
@@ -444,9 +445,18 @@ class ApprovalPanel(Vertical, can_focus=True, can_focus_children=False):
             return True
         if words and self.row is not None:
             self.query_one("#change-comment", Input).value = ""
-            counted = describe_rows(self.row.proposal.preview)
-            self.tell(f"'{show_line(words, 20)}' is not it: {counted} · Esc leaves it undecided")
+            where = self._place_of_answer(self.row, expected)
+            self.tell(f"'{show_line(words, 20)}' is not it: {where} · Esc leaves it undecided")
         return False
+
+    @staticmethod
+    def _place_of_answer(row: "ChangeRow", expected: "TypedAnswer | None") -> str:
+        """Where the person can read what is asked for; never what it is."""
+        if expected is not None and expected.answer == row.summary.handle:
+            return "it stands in the title above"
+        numbers = re.findall(r"\d+", summarise_effect(row.proposal.preview).replace(",", ""))
+        is_first = expected is not None and expected.answer in numbers
+        return "it stands in the first line above" if is_first else "it stands beside the table below the SQL"
 
     def _stop_asking(self) -> None:
         if self._asking is None:

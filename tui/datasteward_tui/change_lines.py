@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 LONGEST_SHOWN = 200_000
 """Characters of one statement or parameter that are shown."""
 RISK_SIGNS = {"low": "●", "medium": "▲", "high": "■"}
+UNSIGNED_WORDS = "! but the policy is not signed, so its allow rules do not count and this waits; steward policy sign"
 _VERDICTS = {"allow": "allows it", "ask": "asks", "deny": "denies it"}
 
 
@@ -35,6 +36,8 @@ class ChangeCase:
     row: "ChangeRow"
     undo_pair: "ChangeRow | None" = None
     edited_from: "ChangeRow | None" = None
+    allow_counts: bool = True
+    """Whether `allow` rules count: there is no approver's key, or the policy is signed with it."""
 
 
 def draw_change(case: ChangeCase, width: int, palette: Palette) -> list[Strip]:
@@ -43,7 +46,7 @@ def draw_change(case: ChangeCase, width: int, palette: Palette) -> list[Strip]:
     applied_as = row.summary.handle if row.summary.status == "applied" else None
     headline = summarise_effect(row.proposal.preview, applied_as=applied_as)
     strips = wrap_text(Text(headline, palette.heading), width)
-    strips += [*_draw_who(row, width, palette), *_draw_weight(row, width, palette)]
+    strips += [*_draw_who(row, width, palette), *_draw_weight(case, width, palette)]
     if row.summary.status == "approved":
         strips += draw_fact("state", f"{APPROVED_WORDS}: a applies it", width, palette, style=palette.warn)
     if row.approval is not None:
@@ -77,7 +80,8 @@ def _draw_who(row: "ChangeRow", width: int, palette: Palette) -> Iterator[Strip]
         yield from draw_fact("note", show_block(row.summary.message, 2000), width, palette, style=palette.warn)
 
 
-def _draw_weight(row: "ChangeRow", width: int, palette: Palette) -> Iterator[Strip]:
+def _draw_weight(case: ChangeCase, width: int, palette: Palette) -> Iterator[Strip]:
+    row = case.row
     risk = row.proposal.preview.risk
     words = Text(f"{RISK_SIGNS[risk.level]} {risk.level}", risk_style(risk.level, palette))
     if risk.reasons:
@@ -88,6 +92,8 @@ def _draw_weight(row: "ChangeRow", width: int, palette: Palette) -> Iterator[Str
     said = Text(_VERDICTS.get(verdict, show_line(verdict, 40)), palette.text)
     said.append(f"  by {show_line(rule, 200)}" if rule != "the default" else "  no rule settles it", palette.muted)
     yield from draw_fact("policy", said, width, palette)
+    if verdict == "allow" and row.summary.status == "waiting" and not case.allow_counts:
+        yield from draw_fact("", UNSIGNED_WORDS, width, palette, style=palette.warn)
     for line in others:
         yield from draw_fact("", show_line(line.strip(), 300), width, palette, style=palette.muted)
 

@@ -55,20 +55,6 @@ def describe_table(effect: "TableEffect") -> str:
     return f"{name}: {', '.join(parts) or 'no row changes'}"
 
 
-def describe_rows(preview: "Preview") -> str:
-    """How many rows of all tables come in, change and go: `14 change + 3 go`."""
-    return " + ".join(f"{number:,} {verb}" for verb, number in _row_sums(preview).items()) or "no row changes"
-
-
-def _row_sums(preview: "Preview") -> dict[str, int]:
-    sums = {
-        "come in": sum(t.inserted for t in preview.tables),
-        "change": sum(t.updated for t in preview.tables),
-        "go": sum(t.deleted for t in preview.tables),
-    }
-    return {verb: number for verb, number in sums.items() if number}
-
-
 def _of_all(number: int, effect: "TableEffect") -> str:
     return f"{number:,} of {count_of(effect.rows_before, 'row')}"
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from datasteward.changes.stopping import word_stop
-from datasteward.errors import DatastewardError, ToolError
+from datasteward.errors import ConfigError, DatastewardError, ToolError
 from datasteward.workspace import Workspace
 from datasteward_tui.blocks import NoticeBlock
 from datasteward_tui.change_lines import ChangeCase
@@ -91,7 +91,16 @@ class Inbox:
             row=row,
             undo_pair=await desk.show(f"c{pair}") if pair else None,
             edited_from=await desk.show(earlier[0].handle) if earlier else None,
+            allow_counts=await asyncio.to_thread(self._allow_counts, desk),
         )
+
+    def _allow_counts(self, desk: ApprovalDesk) -> bool:
+        """Whether the `allow` rules of the policy as it is now count."""
+        try:
+            policy = read_policy(self.workspace)
+        except ConfigError:
+            policy = desk.policy
+        return desk.may_allow(policy)
 
     async def suggest_rule(self, change: str) -> str:
         """The narrowest policy rule that would allow the change; raises `ToolError` when none can."""

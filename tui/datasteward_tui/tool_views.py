@@ -89,7 +89,7 @@ class Proposed:
 
 async def propose(link: ToolLink, sql: str) -> Proposed:
     """Propose to run `sql`; the policy may have applied or denied it. Raises `ToolError` when it may not be proposed."""
-    answer = await ask(link, TOOL_OF["propose"], {"sql": sql, "purpose": "typed at the terminal"})
+    answer = await ask(link, TOOL_OF["propose"], {"sql": sql})
     told = answer.structured
     return Proposed(words=_tell_state(told, answer.text), is_denied=told["status"] == "denied")
 
