@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from datasteward.changes.counts import count_of
 from datasteward.pipelines.run_book import RunRecord, RunStatus
 from datasteward.pipelines.run_model import StepOutcome, StepOutcomeStatus
 from datasteward.pipelines.service import PastStep, PipelineService
@@ -113,14 +114,16 @@ def present_run(
 
 def present_history(asset: str, steps: tuple[PastStep, ...]) -> RunStatusOutput:
     """An asset's earlier steps, newest first, each compared with the one before."""
-    lines = [f"history of {asset}: {len(steps)} steps" if steps else f"{asset} was never run"]
+    lines = [f"history of {asset}: {count_of(len(steps), 'step')}" if steps else f"{asset} was never run"]
     for position, step in enumerate(steps):
         state = step.state
         before = next((s.state for s in steps[position + 1 :] if s.status == "published"), None)
         parts = [f"{state.at} {state.run} {step.status}"]
         if step.status == "published":
             change = f" ({state.rows - before.rows:+,})" if before is not None else ""
-            parts.append(f"{state.rows:,} rows{change}, {state.quarantined:,} quarantined, {state.seconds:.2f} s")
+            parts.append(
+                f"{count_of(state.rows, 'row')}{change}, {state.quarantined:,} quarantined, {state.seconds:.2f} s"
+            )
             drifts = [
                 f"{n} {100 * (share - before.null_shares.get(n, 0)):+.1f} points"
                 for n, share in state.null_shares.items()
@@ -152,7 +155,7 @@ def _step_line(step: StepOutcome) -> str:
     facts = []
     if step.rows is not None:
         change = f" ({step.rows - step.rows_before:+,})" if step.rows_before is not None else ""
-        facts.append(f"{step.rows:,} rows{change}")
+        facts.append(f"{count_of(step.rows, 'row')}{change}")
     if step.quarantined:
         facts.append(f"{step.quarantined:,} in {step.quarantine}")
     if step.seconds:

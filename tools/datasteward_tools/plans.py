@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from datasteward.changes.counts import count_of
 from datasteward.engine.jobs import ResultHead
 
 _WIDTHS = {"VARCHAR": 24, "BLOB": 64, "BOOLEAN": 1, "TINYINT": 1, "SMALLINT": 2, "INTEGER": 4, "FLOAT": 4, "DATE": 4}
@@ -44,7 +45,7 @@ def _describe(node: Any, depth: int, lines: list[str]) -> None:
         f"{k}: {' '.join(v) if isinstance(v, list) else v}" for k, v in extra.items() if k != "Estimated Cardinality"
     )
     short = detail if len(detail) <= _MAX_DETAIL else f"{detail[:_MAX_DETAIL]}…"
-    estimate = "" if rows is None else f" ~{rows:,} rows"
+    estimate = "" if rows is None else f" ~{count_of(rows, 'row')}"
     lines.append(f"{'  ' * depth}{str(node.get('name', '?')).strip()}{estimate}{f' ({short})' if short else ''}")
     for child in node.get("children", []):
         _describe(child, depth + 1, lines)
