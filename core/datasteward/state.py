@@ -5,11 +5,21 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasteward.errors import ConfigError, ToolError
 
 BUSY_TIMEOUT_SECONDS = 10.0
+CLOSE_WAIT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A thread's connection, and the lock that it has while it is in use: SQLite does not bear to be closed under one."""
+
+    connection: sqlite3.Connection
+    use: threading.RLock = field(default_factory=threading.RLock)
 
 
 class StateDatabase:
@@ -22,7 +32,7 @@ class StateDatabase:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
+        self._open: list[_Held] = []
         self._lock = threading.Lock()
         weakref.finalize(self, _close_all, self._open)
 
@@ -57,29 +67,34 @@ class StateDatabase:
 
         `write=False` gives a read snapshot. Raises `ToolError` (busy, disk_full) with what to do.
         """
-        connection = self._thread_connection()
-        try:
-            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        held = self._thread_connection()
+        connection = held.connection
+        with held.use:
             try:
-                yield connection
-            except BaseException:
+                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                try:
+                    yield connection
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+            except sqlite3.OperationalError as error:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise _explain(error, self.path) from error
+                raise _explain(error, self.path) from error
 
     def close(self) -> None:
-        """Close the connections of every thread, as happens by itself when nothing refers to this object any more."""
-        with self._lock:
-            _close_all(self._open)
-        self._local = threading.local()
+        """Close the connections of every thread, as happens by itself when nothing refers to this object any more.
 
-    def _thread_connection(self) -> sqlite3.Connection:
-        existing: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        A transaction that is under way is waited for.
+        """
+        with self._lock:
+            self._local = threading.local()
+            _close_all(self._open)
+
+    def _thread_connection(self) -> _Held:
+        existing: _Held | None = getattr(self._local, "held", None)
         if existing is not None:
             return existing
         try:
@@ -92,15 +107,19 @@ class StateDatabase:
             connection.execute("PRAGMA foreign_keys = ON")
         except (sqlite3.Error, OSError) as error:
             raise _explain(error, self.path) from error
-        self._local.connection = connection
+        held = _Held(connection)
         with self._lock:
-            self._open.append(connection)
-        return connection
+            self._local.held = held
+            self._open.append(held)
+        return held
 
 
-def _close_all(connections: list[sqlite3.Connection]) -> None:
+def _close_all(connections: list[_Held]) -> None:
     while connections:
-        connections.pop().close()
+        held = connections.pop()
+        if held.use.acquire(timeout=CLOSE_WAIT_SECONDS):
+            held.connection.close()
+            held.use.release()
 
 
 def _split_script(script: str) -> Iterator[str]:

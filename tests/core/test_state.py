@@ -1,5 +1,6 @@
 """The state database commits whole blocks, refuses newer versions and names what is wrong with a file."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,29 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"not a database at all, but long enough to look like one" * 20)
     with pytest.raises(ConfigError, match="damaged"):
         StateDatabase(path).migrate("a", ("CREATE TABLE a (x INTEGER);",))
+
+
+def test_a_transaction_that_is_under_way_is_waited_for_when_the_database_is_closed(tmp_path: Path) -> None:
+    state = StateDatabase(tmp_path / "state.sqlite")
+    state.migrate("numbers", ("CREATE TABLE numbers (n INTEGER);",))
+    begun, go_on, written = threading.Event(), threading.Event(), threading.Event()
+
+    def write() -> None:
+        with state.connection() as connection:
+            begun.set()
+            assert go_on.wait(10)
+            connection.execute("INSERT INTO numbers VALUES (1)")
+        written.set()
+
+    writer, closer = threading.Thread(target=write), threading.Thread(target=state.close)
+    writer.start()
+    assert begun.wait(10)
+    closer.start()
+    go_on.set()
+    for thread in (writer, closer):
+        thread.join(10)
+        assert not thread.is_alive()
+    assert written.is_set()
+    with state.connection(write=False) as connection:
+        assert connection.execute("SELECT count(*) FROM numbers").fetchone() == (1,)
+    state.close()

@@ -40,8 +40,8 @@ def answer_to_type(change: str, preview: Preview) -> TypedAnswer | None:
             answer=change,
         )
     return TypedAnswer(
-        short=f"Type how many rows {most.verb} in {most.table}.",
-        question=f"This is large or final. Type how many rows {most.verb} in {most.table} (the number after {most.mark})"
+        short=f"Type how many rows {most.verb} {most.table}.",
+        question=f"This is large or final. Type how many rows {most.verb} {most.table} (the number after {most.mark})"
         f" to apply {change}",
         answer=str(most.number),
     )
@@ -57,7 +57,7 @@ class _Count:
 
 def _largest(table: TableEffect) -> _Count:
     name = make_line(table.table.label)
-    numbers = ((table.deleted, "go", "-"), (table.updated, "change", "~"), (table.inserted, "come in", "+"))
+    numbers = ((table.deleted, "go in", "-"), (table.updated, "change in", "~"), (table.inserted, "come into", "+"))
     counts = [_Count(table=name, number=n, verb=verb, mark=mark) for n, verb, mark in numbers]
     return max(counts, key=lambda c: c.number)
 
