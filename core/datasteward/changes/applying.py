@@ -192,22 +192,7 @@ class Applying:
         checks: tuple[CheckQuery, ...],
         labels: tuple[ColumnLabel, ...],
     ) -> Moved | None:
-        job = ApplyJob(
-            place=self.place,
-            body=body_of(row.proposal, await in_thread(lambda: self._record_path(row))),
-            change=row.summary.handle,
-            attempt=attempt,
-            digest=row.summary.digest,
-            base=row.proposal.base,
-            expected=row.proposal.expected,
-            counts=shown_counts(row.proposal),
-            broken=tuple(c.name for c in row.proposal.preview.checks),
-            stamp=row.proposal.stamp,
-            files=row.proposal.preview.files,
-            staging_name=row.staging,
-            checks=checks,
-            labels=labels,
-        )
+        job = _make_job(row, attempt, checks, labels, self.place, await in_thread(lambda: self._record_path(row)))
         crash_point("apply.before_writer")
         try:
             text = await self.writer.run(job.model_dump_json(), timeout_seconds=self.timeout_seconds)
@@ -381,6 +366,32 @@ def _stored_records(folder: Path) -> list[_StoredRecord]:
         size = sum(f.st_size for f in facts.values())
         found.append(_StoredRecord(record=record, files=tuple(facts), made_at=made_at, size=size))
     return sorted(found, key=lambda r: r.made_at, reverse=True)
+
+
+def _make_job(
+    row: ChangeRow,
+    attempt: str,
+    checks: tuple[CheckQuery, ...],
+    labels: tuple[ColumnLabel, ...],
+    place: WriterPlace,
+    record_path: str | None,
+) -> ApplyJob:
+    return ApplyJob(
+        place=place,
+        body=body_of(row.proposal, record_path),
+        change=row.summary.handle,
+        attempt=attempt,
+        digest=row.summary.digest,
+        base=row.proposal.base,
+        expected=row.proposal.expected,
+        counts=shown_counts(row.proposal),
+        broken=tuple(c.name for c in row.proposal.preview.checks),
+        stamp=row.proposal.stamp,
+        files=row.proposal.preview.files,
+        staging_name=row.staging,
+        checks=checks,
+        labels=labels,
+    )
 
 
 def _not_as_asked(row: ChangeRow) -> ToolError:
