@@ -97,9 +97,9 @@ class ObjectPrint(Model):
     `hash_sum` and `hash_xor` combine DuckDB's `hash()` of every row; they are decimal text because they exceed 64 bits.
     The hash guards against accidents and races, not against someone who may write the database file.
 
-    One that `covers` changes is what an UPDATE makes of a table: the print before it, with the hashes of the updated
-    rows' ids and set columns before taken off and those after put on. It tells every other outcome from this one
-    without reading the columns that stay, but is not what the table's rows hash to afterwards.
+    One that `covers` changes is what an UPDATE makes of a table: the print before it, with the hashes of the updated rows
+    taken off, and those of each with what is set in it put on. It tells every other outcome from this one without
+    reading the columns that stay a second time, but is not what the table's rows hash to afterwards.
     """
 
     kind: ObjectKind

@@ -3,7 +3,7 @@
 Rows are compared by their row id and DuckDB's hash of all columns, or where an UPDATE alone changes them in place, of
 the columns that it sets. Row ids hold still inside one transaction; rows the transaction adds carry ids from
 `LOCAL_ROW_ID` up. An UPDATE that DuckDB runs as delete and insert (indexed columns, lists) is paired again by the
-table's key, or by position when nothing but UPDATEs ran.
+columns that it leaves alone, else by the table's key, and by position when nothing but UPDATEs ran.
 """
 
 from collections.abc import Sequence
